@@ -1,0 +1,24 @@
+//! Raw segmentation data sets, in the layouts people have on their disks, read into [`Sample`]s.
+//!
+//! Every format has a private mirror of its file (REFER pickles, `instances.json`, ReasonSeg JSON,
+//! Parquet, tables) and one function that turns a record of it into a [`Sample`]; past that border
+//! nothing depends on where a sample came from. Masks are run-length ([`Mask`]) throughout.
+
+mod coco;
+pub mod error;
+pub mod geometry;
+mod hf;
+pub mod mask;
+mod reasonseg;
+mod refer;
+pub mod sample;
+pub mod shapes;
+pub mod source;
+mod table;
+
+pub use error::{Error, ErrorKind};
+pub use geometry::{CocoSegmentation, Geometry, Label, Masks, Shape};
+pub use mask::{FillRegime, Mask, MaskError};
+pub use sample::{ImageRef, ImageSource, Query, Sample};
+pub use shapes::{Bbox, Point, Size};
+pub use source::{Format, ReadOptions, SampleIter, Source, discover};

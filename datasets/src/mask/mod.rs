@@ -1,0 +1,159 @@
+//! [`Mask`]: a binary mask as run lengths, in COCO's order.
+//!
+//! Area, box, union, intersection and scoring work on runs; a mask is decoded only where pixels are
+//! needed. Semantics follow COCO's mask API (`maskApi.c`); malformed input is an error here, where
+//! the C code reads past its buffers or hangs.
+
+mod bitmap;
+mod error;
+mod ops;
+mod string;
+
+pub use error::MaskError;
+
+use crate::{Bbox, Size};
+
+/// A binary mask of a given size.
+///
+/// Runs alternate background, foreground, background, ... down the columns (pixel `(x, y)` has index
+/// `x * height + y`). Canonical: only the first run may be zero (a mask whose first pixel is set),
+/// and the runs sum to `width * height`; equal masks have equal runs.
+///
+/// ```
+/// use segzero_datasets::{Mask, Size};
+/// let mask = Mask::from_coco_string(Size::new(5, 5), b"6320004").unwrap();
+/// assert_eq!(mask.runs(), [6, 3, 2, 3, 2, 3, 6]);
+/// assert_eq!(mask.area(), 9);
+/// ```
+#[derive(Clone, PartialEq, Eq, Hash)]
+pub struct Mask {
+    size: Size,
+    runs: Box<[u32]>,
+}
+
+/// How polygons of integer vertices are filled: OpenCV changed its rule twice (`protocols.md` §6.3).
+#[derive(
+    Clone, Copy, Debug, Default, PartialEq, Eq, Hash, serde::Serialize, serde::Deserialize,
+)]
+#[serde(rename_all = "kebab-case")]
+pub enum FillRegime {
+    /// OpenCV up to 4.7.0.
+    OpencvA,
+    /// OpenCV 4.8.0 to 4.10.0, which LISA pins; the default, for parity with published numbers.
+    #[default]
+    OpencvB,
+    /// OpenCV 4.11.0 and later.
+    OpencvC,
+}
+
+impl Mask {
+    /// A mask without foreground.
+    pub fn empty(size: Size) -> Self {
+        let runs = if size.pixels() == 0 { vec![] } else { vec![size.pixels() as u32] };
+        Self { size, runs: runs.into() }
+    }
+
+    /// A mask that is all foreground.
+    pub fn full(size: Size) -> Self {
+        let runs = if size.pixels() == 0 { vec![] } else { vec![0, size.pixels() as u32] };
+        Self { size, runs: runs.into() }
+    }
+
+    /// A mask from COCO's uncompressed counts. Zero runs inside are folded away.
+    ///
+    /// # Errors
+    /// When the runs do not sum to `width * height`, or the size has 2^32 pixels or more.
+    pub fn from_runs(size: Size, counts: &[u32]) -> Result<Self, MaskError> {
+        check_size(size)?;
+        let sum: u64 = counts.iter().map(|&c| u64::from(c)).sum();
+        if sum != size.pixels() {
+            return Err(MaskError::RunSum { expected: size.pixels(), found: sum });
+        }
+        let mut runs: Vec<u32> = Vec::with_capacity(counts.len());
+        for (i, &count) in counts.iter().enumerate() {
+            // `runs.len()` has the parity of the next run to write.
+            if runs.len() % 2 == i % 2 {
+                if count > 0 || i == 0 {
+                    runs.push(count);
+                }
+            } else if let Some(last) = runs.last_mut() {
+                *last += count;
+            }
+        }
+        if runs == [0] {
+            runs.clear();
+        }
+        Ok(Self { size, runs: runs.into() })
+    }
+
+    /// Width and height.
+    pub fn size(&self) -> Size {
+        self.size
+    }
+
+    /// Run lengths: background, foreground, background, ...; see the type's documentation.
+    pub fn runs(&self) -> &[u32] {
+        &self.runs
+    }
+
+    /// Whether no pixel is set.
+    pub fn is_empty(&self) -> bool {
+        self.runs.len() < 2
+    }
+
+    /// Number of foreground pixels.
+    pub fn area(&self) -> u64 {
+        self.runs.iter().skip(1).step_by(2).map(|&r| u64::from(r)).sum()
+    }
+
+    /// Half-open ranges of column-major indices that are foreground, ascending.
+    pub fn foreground(&self) -> impl Iterator<Item = std::ops::Range<u32>> + '_ {
+        self.runs
+            .chunks(2)
+            .scan(0u32, |end, pair| {
+                let start = *end + pair[0];
+                *end = start + pair.get(1).copied().unwrap_or(0);
+                Some(start..*end)
+            })
+            .filter(|range| !range.is_empty())
+    }
+
+    /// The tightest box of inclusive pixel indices; `None` for an empty mask. Found from the
+    /// leftmost, topmost, rightmost and bottommost foreground pixels.
+    pub fn bbox(&self) -> Option<Bbox> {
+        let h = self.size.height;
+        let (mut first, mut last, mut top, mut bottom) = (None, 0, u32::MAX, 0);
+        for range in self.foreground() {
+            let (start, end) = (range.start, range.end - 1);
+            first.get_or_insert(start / h);
+            last = end / h;
+            let (y0, y1) = (start % h, end % h);
+            // A run that crosses a column's end covers the last row of one and the first of the next.
+            let crosses = start / h != last;
+            top = top.min(if crosses { 0 } else { y0 });
+            bottom = bottom.max(if crosses { h - 1 } else { y1 });
+        }
+        first.map(|x0| Bbox { x0: x0 as i32, y0: top as i32, x1: last as i32, y1: bottom as i32 })
+    }
+
+    /// Runs that are known to be canonical.
+    fn from_canonical(size: Size, runs: Vec<u32>) -> Self {
+        debug_assert_eq!(runs.iter().map(|&r| u64::from(r)).sum::<u64>(), size.pixels());
+        debug_assert!(runs.iter().skip(1).all(|&r| r > 0));
+        Self { size, runs: runs.into() }
+    }
+}
+
+/// Indices must fit `u32`.
+fn check_size(size: Size) -> Result<(), MaskError> {
+    if size.pixels() > u64::from(u32::MAX) {
+        return Err(MaskError::TooLarge { size });
+    }
+    Ok(())
+}
+
+impl std::fmt::Debug for Mask {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "Mask({}, {:?})", self.size, self.to_coco_string())
+    }
+}

@@ -1,0 +1,80 @@
+//! Set operations on runs.
+
+use super::{Mask, MaskError};
+
+impl Mask {
+    /// Pixels of either mask.
+    ///
+    /// # Errors
+    /// When the sizes differ (pycocotools silently returns an empty mask).
+    pub fn union(&self, other: &Self) -> Result<Self, MaskError> {
+        self.combine(other, |a, b| a | b)
+    }
+
+    /// Pixels of both masks.
+    ///
+    /// # Errors
+    /// When the sizes differ.
+    pub fn intersection(&self, other: &Self) -> Result<Self, MaskError> {
+        self.combine(other, |a, b| a & b)
+    }
+
+    /// Pixels of `self` that are not of `other`.
+    ///
+    /// # Errors
+    /// When the sizes differ.
+    pub fn difference(&self, other: &Self) -> Result<Self, MaskError> {
+        self.combine(other, |a, b| a & !b)
+    }
+
+    /// Number of pixels of both masks, without building their intersection.
+    ///
+    /// # Errors
+    /// When the sizes differ.
+    pub fn intersection_area(&self, other: &Self) -> Result<u64, MaskError> {
+        self.same_size(other)?;
+        let (mut left, mut right) = (self.foreground(), other.foreground());
+        let (mut a, mut b) = (left.next(), right.next());
+        let mut area = 0u64;
+        while let (Some(p), Some(q)) = (&a, &b) {
+            area += u64::from(p.end.min(q.end).saturating_sub(p.start.max(q.start)));
+            if p.end < q.end { a = left.next() } else { b = right.next() }
+        }
+        Ok(area)
+    }
+
+    fn same_size(&self, other: &Self) -> Result<(), MaskError> {
+        if self.size != other.size {
+            return Err(MaskError::SizeMismatch { expected: self.size, found: other.size });
+        }
+        Ok(())
+    }
+
+    /// Walks both run lists at once; `op` gives the value where they have values `a` and `b`.
+    fn combine(&self, other: &Self, op: impl Fn(bool, bool) -> bool) -> Result<Self, MaskError> {
+        self.same_size(other)?;
+        let mut runs = Vec::with_capacity(self.runs.len() + other.runs.len());
+        let (mut left, mut right) = (self.runs.iter(), other.runs.iter());
+        let (mut ra, mut rb) = (left.next().copied(), right.next().copied());
+        let (mut va, mut vb, mut value, mut run) = (false, false, false, 0u32);
+        while let (Some(a), Some(b)) = (ra, rb) {
+            let step = a.min(b);
+            if step > 0 && op(va, vb) != value {
+                runs.push(run);
+                (run, value) = (0, !value);
+            }
+            run += step;
+            (ra, rb) = (Some(a - step), Some(b - step));
+            if a == step {
+                (ra, va) = (left.next().copied(), !va);
+            }
+            if b == step {
+                (rb, vb) = (right.next().copied(), !vb);
+            }
+        }
+        if run > 0 {
+            runs.push(run);
+        }
+        Ok(Self::from_canonical(self.size, runs))
+    }
+}

@@ -1,0 +1,1 @@
+//! Scores of predicted masks against samples. No Burn, no models.

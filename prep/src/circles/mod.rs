@@ -1,0 +1,1 @@
+//! Inscribed circles of a mask, exactly, in integers (helper C).

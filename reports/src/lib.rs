@@ -1,0 +1,1 @@
+//! Pages, contact sheets and tables that people look at.

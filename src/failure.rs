@@ -1,0 +1,41 @@
+//! What the command says when it cannot go on: one sentence, then a hint where there is one.
+
+use std::fmt::{Display, Formatter};
+
+/// An error as the user sees it. Exit code 2.
+#[derive(Debug)]
+pub struct Failure {
+    message: String,
+    hint: Option<String>,
+}
+
+impl Failure {
+    /// A failure without a hint.
+    pub fn new(message: impl Display) -> Self {
+        Self { message: message.to_string(), hint: None }
+    }
+
+    /// The same failure with advice.
+    #[must_use]
+    pub fn hint(mut self, hint: impl Display) -> Self {
+        self.hint = Some(hint.to_string());
+        self
+    }
+}
+
+impl Display for Failure {
+    fn fmt(&self, f: &mut Formatter<'_>) -> std::fmt::Result {
+        write!(f, "error: {}", self.message)?;
+        if let Some(hint) = &self.hint {
+            write!(f, "\nhint: {hint}")?;
+        }
+        Ok(())
+    }
+}
+
+impl From<segzero_datasets::Error> for Failure {
+    fn from(error: segzero_datasets::Error) -> Self {
+        let hint = error.hint();
+        Self { message: error.to_string(), hint }
+    }
+}

@@ -1,0 +1,47 @@
+//! The `segzero` command: flags, progress, printing. Nothing else in the workspace prints.
+#![allow(clippy::print_stdout, clippy::print_stderr)] // this is the one crate that talks to people
+
+mod commands;
+mod failure;
+mod source_args;
+
+use std::process::ExitCode;
+
+use clap::{Parser, Subcommand};
+
+/// Prepare, run, train and score reasoning segmentation (Seg-Zero), from raw files to a report.
+#[derive(Parser)]
+#[command(version, propagate_version = true)]
+struct Cli {
+    #[command(subcommand)]
+    command: Command,
+}
+
+/// In the order that data takes.
+#[derive(Subcommand)]
+enum Command {
+    /// Make a synthetic RefCOCOg, prepare it, score predictions on it, and write a page: no download.
+    Demo(commands::demo::Args),
+    /// Say what data sets lie under a folder: counts, missing images, leaks, unreadable records.
+    Inspect(commands::inspect::Args),
+    /// Raw data set -> training set: boxes, inscribed circles, resized images, Parquet.
+    Prep(commands::prep::Args),
+    /// Draw masks, boxes and circles on the images: an HTML page and a contact sheet.
+    Preview(commands::preview::Args),
+    /// Score predicted masks: per-sample IoU, gIoU, cIoU.
+    Eval(commands::eval::Args),
+}
+
+fn main() -> ExitCode {
+    let result = match Cli::parse().command {
+        Command::Demo(args) => commands::demo::run(args),
+        Command::Inspect(args) => commands::inspect::run(args),
+        Command::Prep(args) => commands::prep::run(args),
+        Command::Preview(args) => commands::preview::run(args),
+        Command::Eval(args) => commands::eval::run(args),
+    };
+    result.unwrap_or_else(|failure| {
+        eprintln!("{failure}");
+        ExitCode::from(2)
+    })
+}

@@ -1,0 +1,80 @@
+//! Flags that choose a data set; shared by every command that reads one.
+
+use std::path::PathBuf;
+
+use segzero_datasets::{ReadOptions, Source, discover};
+
+use crate::failure::Failure;
+
+/// Which data set to read.
+#[derive(clap::Args, Clone, Debug)]
+#[command(next_help_heading = "Data set")]
+pub struct SourceArgs {
+    /// Folder that holds the data in any of the published layouts, or one file of it (a table, a
+    /// Parquet file, an `instances.json`).
+    #[arg(long, value_name = "PATH")]
+    pub root: PathBuf,
+    /// Which data set under the root, where there are several: refcocog, refcoco, refcoco+,
+    /// reasonseg, ... (see `segzero inspect`).
+    #[arg(long, value_name = "NAME")]
+    pub dataset: Option<String>,
+    /// Which of REFER's splits files: umd, google, unc, berkeley.
+    #[arg(long, value_name = "NAME")]
+    pub split_by: Option<String>,
+    /// Which split: train, val, test, testA, testB; all of them if not given.
+    #[arg(long, value_name = "NAME")]
+    pub split: Option<String>,
+    /// Folder of images, where it is not found under the root.
+    #[arg(long, value_name = "DIR")]
+    pub images: Option<PathBuf>,
+}
+
+impl SourceArgs {
+    /// The one source that the flags name.
+    ///
+    /// # Errors
+    /// None, or more than one; the message lists the candidates.
+    pub fn source(&self) -> Result<Source, Failure> {
+        let all = discover(&self.root)?;
+        let list = |sources: &[Source]| {
+            let names: Vec<String> = sources.iter().map(label).collect();
+            names.join(", ")
+        };
+        let mut found: Vec<Source> = all
+            .iter()
+            .filter(|s| self.dataset.as_ref().is_none_or(|name| s.name == *name))
+            .filter(|s| self.split_by.is_none() || s.split_by == self.split_by)
+            .cloned()
+            .collect();
+        if found.len() > 1 {
+            return Err(Failure::new(format_args!("several data sets match: {}", list(&found)))
+                .hint("choose one with `--dataset` and `--split-by`"));
+        }
+        let Some(mut source) = found.pop() else {
+            let root = self.root.display();
+            return Err(match all.is_empty() {
+                true => Failure::new(format_args!("no data set found under `{root}`"))
+                    .hint("see the README for the layouts that are recognised"),
+                false => Failure::new(format_args!("no such data set under `{root}`"))
+                    .hint(format_args!("there are: {}", list(&all))),
+            });
+        };
+        if let Some(images) = &self.images {
+            source.images = Some(images.clone());
+        }
+        Ok(source)
+    }
+
+    /// Reading options of the flags.
+    pub fn read_options(&self) -> ReadOptions {
+        ReadOptions { split: self.split.clone(), ..ReadOptions::default() }
+    }
+}
+
+/// `refcocog/umd`.
+pub fn label(source: &Source) -> String {
+    match &source.split_by {
+        Some(split_by) => format!("{}/{split_by}", source.name),
+        None => source.name.clone(),
+    }
+}

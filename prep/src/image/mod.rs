@@ -1,7 +1,17 @@
 //! Images: decode as OpenCV and PIL do, resize as either does, encode as PNG fast.
 
+mod area;
+mod convolution;
+mod decode;
+mod jpeg;
+mod png;
+
 use segzero_datasets::Size;
 use serde::{Deserialize, Serialize};
+
+pub use decode::{MAX_PIXELS, Orientation, decode, decode_as, dimensions, orientation};
+pub use jpeg::encode_jpeg;
+pub use png::encode_png;
 
 /// An image of 8-bit RGB, row-major, no padding.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -21,6 +31,10 @@ pub enum Filter {
     Area,
     /// `PIL.Image.resize(..., BILINEAR)` (antialiased), bit for bit: what Seg-Zero's evaluation uses.
     PilBilinear,
+    /// `PIL.Image.resize(..., BICUBIC)` (antialiased), bit for bit: what Qwen-VL's processor uses.
+    PilBicubic,
+    /// `PIL.Image.resize(..., LANCZOS)`, bit for bit.
+    PilLanczos,
 }
 
 /// How hard the PNG encoder tries.
@@ -47,45 +61,33 @@ pub enum ImageError {
     Encode(String),
 }
 
-/// Decodes JPEG (by libjpeg-turbo, so equal to OpenCV and PIL), PNG, WebP, BMP or TIFF to RGB.
-/// EXIF orientation is not applied (Seg-Zero's PIL path does not; masks are in the stored frame).
-///
-/// # Errors
-/// When the bytes are truncated or of no known format.
-pub fn decode(bytes: &[u8]) -> Result<Rgb, ImageError> {
-    let _ = bytes;
-    todo!("helper D")
-}
-
-/// Size of an encoded image, from its header only.
-///
-/// # Errors
-/// As [`decode`].
-pub fn dimensions(bytes: &[u8]) -> Result<Size, ImageError> {
-    let _ = bytes;
-    todo!("helper D")
-}
-
-/// Resizes to exactly `size`; the aspect ratio is not kept.
+/// Resizes to exactly `size`; the aspect ratio is not kept. An image of no pixels becomes black.
 pub fn resize(image: &Rgb, size: Size, filter: Filter) -> Rgb {
-    let _ = (image, size, filter);
-    todo!("helper D")
+    if image.size == size {
+        return image.clone();
+    }
+    if image.size.pixels() == 0 || size.pixels() == 0 {
+        return Rgb { size, pixels: vec![0; size.pixels() as usize * 3] };
+    }
+    match filter {
+        Filter::Area => area::resize(image, size),
+        Filter::PilBilinear => convolution::resize(image, size, convolution::Kernel::Bilinear),
+        Filter::PilBicubic => convolution::resize(image, size, convolution::Kernel::Bicubic),
+        Filter::PilLanczos => convolution::resize(image, size, convolution::Kernel::Lanczos),
+    }
 }
 
-/// Encodes an RGB PNG.
-///
-/// # Errors
-/// When the encoder refuses (out of memory).
-pub fn encode_png(image: &Rgb, effort: PngEffort) -> Result<Vec<u8>, ImageError> {
-    let _ = (image, effort);
-    todo!("helper D")
-}
-
-/// Encodes a JPEG, for pages and thumbnails.
-///
-/// # Errors
-/// When the encoder refuses.
-pub fn encode_jpeg(image: &Rgb, quality: u8) -> Result<Vec<u8>, ImageError> {
-    let _ = (image, quality);
-    todo!("helper D")
+/// A copy no larger than `max_side` on either side, aspect ratio kept, by area averaging: for pages
+/// and contact sheets. A smaller image is returned as it is.
+pub fn thumbnail(image: &Rgb, max_side: u32) -> Rgb {
+    let Size { width, height } = image.size;
+    let longest = width.max(height);
+    if longest <= max_side {
+        return image.clone();
+    }
+    let scaled = |side: u32| {
+        let exact = u64::from(side) * u64::from(max_side) + u64::from(longest) / 2;
+        ((exact / u64::from(longest)) as u32).max(1)
+    };
+    resize(image, Size::new(scaled(width), scaled(height)), Filter::Area)
 }

@@ -1,0 +1,117 @@
+//! [`Columns`]: a mask as the foreground intervals of each column of its box.
+
+use segzero_datasets::{Mask, Size};
+
+use super::Disc;
+use crate::Border;
+
+/// How far an interval reaches past an open border: farther than any row of an image is from another.
+const BEYOND: i64 = 1 << 33;
+
+/// Foreground rows `start..end` of one column, image rows. At an open border an interval reaches
+/// past the image, so that its end there is never the nearest background.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Interval {
+    pub start: i64,
+    pub end: i64,
+}
+
+/// The columns of a mask's box. Buffers are kept from mask to mask.
+#[derive(Debug, Default)]
+pub(super) struct Columns {
+    /// Box: leftmost column, topmost row, number of columns and rows.
+    pub left: u32,
+    pub top: u32,
+    pub width: u32,
+    pub height: u32,
+    /// Whether the pixels just left and right of the box count as background.
+    pub closed_left: bool,
+    pub closed_right: bool,
+    /// Intervals of all columns, in order; those of column `i` are `first[i]..first[i + 1]`.
+    intervals: Vec<Interval>,
+    first: Vec<u32>,
+    /// Where [`Columns::cut`] builds the next intervals.
+    spare: Vec<Interval>,
+}
+
+impl Columns {
+    /// Reads a mask; `false` when it is empty.
+    pub fn read(&mut self, mask: &Mask, border: Border) -> bool {
+        let Size { width: image_width, height: rows } = mask.size();
+        self.intervals.clear();
+        self.first.clear();
+        self.first.push(0);
+        let mut foreground = mask.foreground().peekable();
+        let Some(start) = foreground.peek().map(|range| range.start) else { return false };
+        self.left = start / rows;
+        let mut base = self.left * rows;
+        let (mut top, mut bottom) = (rows, 0);
+        for range in foreground {
+            let mut start = range.start;
+            loop {
+                while start - base >= rows {
+                    self.first.push(self.intervals.len() as u32);
+                    base += rows;
+                }
+                let end = (range.end - base).min(rows);
+                top = top.min(start - base);
+                bottom = bottom.max(end);
+                self.intervals.push(Interval { start: i64::from(start - base), end: end.into() });
+                if range.end - base <= rows {
+                    break;
+                }
+                start = base + rows;
+            }
+        }
+        self.first.push(self.intervals.len() as u32);
+        (self.top, self.height) = (top, bottom - top);
+        self.width = self.first.len() as u32 - 1;
+        let open = border == Border::Open;
+        self.closed_left = !(open && self.left == 0);
+        self.closed_right = !(open && self.left + self.width == image_width);
+        if open && (top == 0 || bottom == rows) {
+            self.open_ends(rows.into());
+        }
+        true
+    }
+
+    /// Extends the intervals that touch the first or last row of the image.
+    fn open_ends(&mut self, rows: i64) {
+        for interval in &mut self.intervals {
+            if interval.start == 0 {
+                interval.start -= BEYOND;
+            }
+            if interval.end == rows {
+                interval.end += BEYOND;
+            }
+        }
+    }
+
+    /// Intervals of column `x` of the box.
+    pub fn column(&self, x: u32) -> &[Interval] {
+        &self.intervals[self.first[x as usize] as usize..self.first[x as usize + 1] as usize]
+    }
+
+    /// Removes the pixels of a disc. The box stays.
+    pub fn cut(&mut self, disc: &Disc) {
+        self.spare.clear();
+        let mut begin = 0;
+        for x in 0..self.width {
+            let end = self.first[x as usize + 1];
+            let column = &self.intervals[begin as usize..end as usize];
+            begin = end;
+            match disc.rows(i64::from(self.left + x)) {
+                None => self.spare.extend_from_slice(column),
+                Some((low, high)) => {
+                    for &Interval { start, end } in column {
+                        let above = Interval { start, end: end.min(low) };
+                        let below = Interval { start: start.max(high + 1), end };
+                        self.spare.extend([above, below].iter().filter(|i| i.start < i.end));
+                    }
+                }
+            }
+            self.first[x as usize + 1] = self.spare.len() as u32;
+        }
+        std::mem::swap(&mut self.intervals, &mut self.spare);
+    }
+}

@@ -1,0 +1,133 @@
+//! The two points of the authors' function `get_two_representative_points` (Seg-Zero issue 11),
+//! bit for bit: `seg-zero.md` §1.3.
+//!
+//! With D the distance map of every non-zero pixel, the image border open: the first point is the
+//! first maximum of D in raster order. The second is the first maximum among the pixels of value 1
+//! that are farther from it than the median distance. Pixels that two polygons cover have value 2:
+//! they count for D and may be the first point, but are no pixels of value 1.
+
+use ndarray::Array2;
+use segzero_datasets::{Mask, Point};
+
+use super::{Circles, map::distance_map, squared_distance};
+use crate::{Border, Circle};
+
+/// Rows and columns either side of the mean in which the second point is sought when no pixel lies
+/// beyond the median.
+const WINDOW: u32 = 10;
+
+/// One or two points, each with its squared distance to the background; `None` when no pixel has
+/// value 1. `mask` holds the pixels of value 1 and more, `ones` those of value 1.
+pub(crate) fn seg_zero(mask: &Mask, ones: &Mask, count: usize) -> Option<Circles> {
+    let distance = scipy_distance_map(mask);
+    let pixels = raster(ones);
+    if pixels.is_empty() {
+        return None;
+    }
+    let (first, tie) = first_maximum(raster(mask).into_iter(), &distance)?;
+    let mut points = vec![on_mask(first, &distance, &pixels)];
+    let mut degenerate = false;
+    if count > 1 {
+        let limit = median_limit(&pixels, first);
+        let far = pixels.iter().copied().filter(|&p| squared_distance(p, first) > limit);
+        let second = first_maximum(far, &distance).map(|(point, _)| point);
+        degenerate = second.is_none();
+        let second = second.unwrap_or_else(|| near_the_mean(&pixels, &distance));
+        points.push(on_mask(second, &distance, &pixels));
+    }
+    let circle = |center| Circle { center, radius_squared: value(&distance, center) };
+    let circles = points.into_iter().take(count).map(circle).collect();
+    Some(Circles { circles, degenerate, tie })
+}
+
+/// `scipy.ndimage.distance_transform_edt`, squared: without any background it measures from a pixel
+/// that is not there, at row -1 and column 0.
+fn scipy_distance_map(mask: &Mask) -> Array2<u32> {
+    if mask.area() < mask.size().pixels() {
+        return distance_map(mask, Border::Open);
+    }
+    let shape = (mask.size().height as usize, mask.size().width as usize);
+    Array2::from_shape_fn(shape, |(y, x)| {
+        let squared = (y as u64 + 1).pow(2) + (x as u64).pow(2);
+        u32::try_from(squared).unwrap_or(u32::MAX)
+    })
+}
+
+fn value(distance: &Array2<u32>, at: Point) -> u64 {
+    distance[[at.y as usize, at.x as usize]].into()
+}
+
+/// Foreground pixels in raster order.
+fn raster(mask: &Mask) -> Vec<Point> {
+    let rows = mask.size().height;
+    let point = |i: u32| Point::new((i / rows) as i32, (i % rows) as i32);
+    let mut pixels: Vec<Point> = mask.foreground().flatten().map(point).collect();
+    pixels.sort_unstable_by_key(|p| (p.y, p.x));
+    pixels
+}
+
+/// The first pixel of the largest distance, and whether another has it too.
+fn first_maximum(
+    pixels: impl Iterator<Item = Point>,
+    distance: &Array2<u32>,
+) -> Option<(Point, bool)> {
+    let mut best: Option<(Point, u64, bool)> = None;
+    for pixel in pixels {
+        let squared = value(distance, pixel);
+        match &mut best {
+            Some((_, most, tie)) if squared <= *most => *tie |= squared == *most,
+            _ => best = Some((pixel, squared, false)),
+        }
+    }
+    best.map(|(point, _, tie)| (point, tie))
+}
+
+/// The largest integer whose square root is not above the median distance of `pixels` from `point`.
+fn median_limit(pixels: &[Point], point: Point) -> u64 {
+    let mut squared: Vec<u64> = pixels.iter().map(|&p| squared_distance(p, point)).collect();
+    let upper = squared.len() / 2;
+    let (below, &mut high, _) = squared.select_nth_unstable(upper);
+    let low = below.iter().copied().max().filter(|_| pixels.len().is_multiple_of(2));
+    mean_root(low.unwrap_or(high), high)
+}
+
+/// The largest integer whose square root is at most the mean of two roots, all as numpy rounds
+/// them: the median of an even number of distances is `(sqrt(low) + sqrt(high)) / 2` in f64.
+fn mean_root(low: u64, high: u64) -> u64 {
+    if low == high {
+        return high;
+    }
+    let root = |n: u64| (n as f64).sqrt();
+    let mean = (root(low) + root(high)) / 2.0;
+    let mut limit = (mean * mean) as u64;
+    while root(limit) > mean {
+        limit -= 1;
+    }
+    while root(limit + 1) <= mean {
+        limit += 1;
+    }
+    limit
+}
+
+/// The first maximum of the distance in a window around the mean of `pixels`, background included.
+fn near_the_mean(pixels: &[Point], distance: &Array2<u32>) -> Point {
+    let mean = |sum: u64| (sum / pixels.len() as u64) as u32;
+    let x = mean(pixels.iter().map(|p| p.x as u64).sum());
+    let y = mean(pixels.iter().map(|p| p.y as u64).sum());
+    let (height, width) = distance.dim();
+    let around = |at: u32, side: usize| {
+        at.saturating_sub(WINDOW) as i32..(at + WINDOW).min(side as u32) as i32
+    };
+    let rows = around(y, height);
+    let window = rows.flat_map(|y| around(x, width).map(move |x| Point::new(x, y)));
+    let here = Point::new(x as i32, y as i32);
+    first_maximum(window, distance).map_or(here, |(point, _)| point)
+}
+
+/// The point itself, or the nearest of `pixels` when it lies on the background.
+fn on_mask(point: Point, distance: &Array2<u32>, pixels: &[Point]) -> Point {
+    if value(distance, point) > 0 {
+        return point;
+    }
+    pixels.iter().copied().min_by_key(|&p| squared_distance(p, point)).unwrap_or(point)
+}

@@ -74,6 +74,12 @@ pub enum PolygonFault {
     /// Fewer than three vertices.
     #[error("fewer than three vertices")]
     TooShort,
+    /// No vertices.
+    #[error("no vertices")]
+    Empty,
+    /// An outline that runs to and fro over millions of columns.
+    #[error("an outline that crosses more than 2^24 columns")]
+    TooComplex,
 }
 
 impl MaskError {

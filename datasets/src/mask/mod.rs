@@ -5,11 +5,16 @@
 //! the C code reads past its buffers or hangs.
 
 mod bitmap;
+mod crossings;
 mod error;
+mod file;
+mod fill;
 mod ops;
+mod polygon;
 mod string;
 
-pub use error::MaskError;
+pub use error::{MaskError, PolygonFault};
+pub use fill::FillRegime;
 
 use crate::{Bbox, Size};
 
@@ -29,21 +34,6 @@ use crate::{Bbox, Size};
 pub struct Mask {
     size: Size,
     runs: Box<[u32]>,
-}
-
-/// How polygons of integer vertices are filled: OpenCV changed its rule twice (`protocols.md` §6.3).
-#[derive(
-    Clone, Copy, Debug, Default, PartialEq, Eq, Hash, serde::Serialize, serde::Deserialize,
-)]
-#[serde(rename_all = "kebab-case")]
-pub enum FillRegime {
-    /// OpenCV up to 4.7.0.
-    OpencvA,
-    /// OpenCV 4.8.0 to 4.10.0, which LISA pins; the default, for parity with published numbers.
-    #[default]
-    OpencvB,
-    /// OpenCV 4.11.0 and later.
-    OpencvC,
 }
 
 impl Mask {

@@ -3,6 +3,7 @@
 use std::path::{Path, PathBuf};
 
 use crate::mask::MaskError;
+use crate::pickle::PickleError;
 
 /// A file or a record of it that could not be read.
 #[derive(Debug)]
@@ -32,6 +33,9 @@ pub enum ErrorKind {
     /// Not a valid Parquet file.
     #[error("{0}")]
     Parquet(#[from] parquet::errors::ParquetError),
+    /// Not a pickle of plain data.
+    #[error("{0}")]
+    Pickle(#[from] PickleError),
     /// A mask that cannot be what it says it is.
     #[error("{0}")]
     Mask(#[from] MaskError),
@@ -78,6 +82,7 @@ impl Error {
                 Some(format!("check that `{}` exists", self.path.display()))
             }
             ErrorKind::Mask(e) => e.hint().map(str::to_owned),
+            ErrorKind::Pickle(e) => e.hint().map(str::to_owned),
             _ => None,
         }
     }

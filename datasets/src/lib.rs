@@ -7,6 +7,7 @@
 mod coco;
 pub mod error;
 pub mod geometry;
+pub mod held_out;
 mod hf;
 pub mod mask;
 pub mod pickle;
@@ -21,6 +22,7 @@ mod walk;
 
 pub use error::{Error, ErrorKind};
 pub use geometry::{CocoSegmentation, Geometry, Label, Masks, Shape};
+pub use held_out::{HeldOut, ImageKey, held_out_images};
 pub use mask::{FillRegime, Mask, MaskError};
 pub use sample::{ImageRef, ImageSource, Query, Sample};
 pub use shapes::{Bbox, Point, Size};

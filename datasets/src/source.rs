@@ -67,6 +67,14 @@ pub fn discover(root: &Path) -> Result<Vec<Source>, Error> {
 }
 
 impl Source {
+    /// Name and `splitBy`: `refcocog/umd`.
+    pub fn label(&self) -> String {
+        match &self.split_by {
+            Some(split_by) => format!("{}/{split_by}", self.name),
+            None => self.name.clone(),
+        }
+    }
+
     /// Iterates over the samples; Parquet is streamed by row group.
     ///
     /// # Errors

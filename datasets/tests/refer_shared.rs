@@ -89,3 +89,25 @@ fn plain_coco_is_read_with_category_names() {
     assert_eq!(coco[0].name, "coco-val2014_100");
     assert_eq!(read(coco[0], Some("val")).len(), 839);
 }
+
+#[test]
+fn held_out_images_are_those_of_all_sets() {
+    let Some(data) = shared_data() else { return };
+    let sources = discover(&data.join("refer")).unwrap();
+    let held_out = segzero_datasets::held_out_images(&sources).unwrap();
+    assert!(held_out.unreadable.is_empty());
+    let mut expected = std::collections::BTreeSet::new();
+    for source in &sources {
+        for sample in read(source, None) {
+            let key = segzero_datasets::ImageKey::of(&sample);
+            if &*sample.split != "train" {
+                assert!(held_out.contains(&key), "{key}");
+                expected.insert(key);
+            }
+        }
+    }
+    assert_eq!(
+        held_out.images.keys().cloned().collect::<std::collections::BTreeSet<_>>(),
+        expected
+    );
+}

@@ -17,6 +17,7 @@ pub mod sample;
 pub mod shapes;
 pub mod source;
 mod split;
+pub mod synth;
 mod table;
 mod walk;
 

@@ -10,11 +10,13 @@ mod error;
 mod file;
 mod fill;
 mod ops;
+mod outline;
 mod polygon;
 mod string;
 
 pub use error::{MaskError, PolygonFault};
 pub use fill::FillRegime;
+pub use outline::{Ring, signed_area_doubled};
 
 use crate::{Bbox, Size};
 

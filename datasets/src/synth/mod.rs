@@ -1,0 +1,64 @@
+//! A synthetic RefCOCOg: scenes with exact masks, written as the files that people download.
+//!
+//! It stands beside the readers because it is their inverse: what it writes, they must read back,
+//! mask for mask. The demo, the tests of the command and the benches use it where no data may be
+//! downloaded. Shapes are thin, concave, ringed, touching, occluded, in several parts, overlapping
+//! within one annotation, and cut off by the image border; see [`Scene`].
+
+mod dice;
+mod object;
+mod pickle;
+mod predict;
+mod render;
+mod scene;
+mod sentence;
+mod shape;
+mod write;
+
+pub use pickle::PickleProtocol;
+pub use predict::{Flaw, imperfect};
+pub use scene::{Annotation, Reference, Scene, Sentence};
+pub use write::{Summary, WriteError, write};
+
+use rayon::prelude::*;
+
+/// Composes `images` scenes. The same seed gives the same scenes; scene `i` does not depend on how
+/// many there are. Two images of ten are of split `test`, one of `val`; image 5 is in `train` and,
+/// by its last object, in `test` too: a leak to be found.
+///
+/// ```
+/// let scenes = segzero_datasets::synth::compose(10, 42);
+/// let annotation = &scenes[0].annotations[0];
+/// assert_eq!(annotation.mask.size(), scenes[0].size);
+/// ```
+pub fn compose(images: usize, seed: u64) -> Vec<Scene> {
+    let mut scenes: Vec<Scene> =
+        (0..images).into_par_iter().map(|index| Scene::compose(seed, index)).collect();
+    let (mut ann_id, mut ref_id, mut sent_id) = (50_001, 0, 0);
+    for (index, scene) in scenes.iter_mut().enumerate() {
+        let split = match index % 10 {
+            2 => "val",
+            4 | 7 => "test",
+            _ => "train",
+        };
+        for annotation in &mut scene.annotations {
+            annotation.id = ann_id;
+            ann_id += 13;
+            let Some(reference) = &mut annotation.reference else { continue };
+            (reference.ref_id, reference.split) = (ref_id, split);
+            ref_id += 1;
+            for sentence in &mut reference.sentences {
+                sentence.id = sent_id;
+                sent_id += 1;
+            }
+        }
+        let references = scene.annotations.iter_mut().filter_map(|a| a.reference.as_mut());
+        if let (5, Some(last)) = (index, references.last()) {
+            last.split = "test";
+        }
+    }
+    scenes
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,197 @@
+//! Hugging Face Parquet, evaluation and training schema (`protocols.md` §3, `seg-zero.md` §1.6).
+//!
+//! Streamed: one file is open at a time, and of it a handful of rows are decoded at a time, however
+//! large its row groups are.
+
+mod find;
+mod masks;
+mod rows;
+mod schema;
+
+pub(crate) use find::find;
+
+use std::collections::HashMap;
+use std::fs::File;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use arrow_array::RecordBatch;
+use parquet::arrow::ProjectionMask;
+use parquet::arrow::arrow_reader::{
+    ArrowReaderOptions, ParquetRecordBatchReader, ParquetRecordBatchReaderBuilder,
+};
+use parquet::errors::ParquetError;
+use parquet::file::metadata::ParquetMetaData;
+
+use crate::{Error, ErrorKind, Format, ReadOptions, Sample, SampleIter, Source};
+use find::Shard;
+use rows::Shared;
+
+/// Pixels of masks to decode in one batch. A pixel costs some 20 bytes while Parquet's levels are
+/// turned into lists, so this bounds a batch at well under 100 MB unless one mask alone is larger.
+const BATCH_PIXELS: usize = 2 << 20;
+
+/// Rows in a batch at most; images are a few hundred kB each.
+const BATCH_ROWS: usize = 16;
+
+/// Reads one. Shards in name order, rows in file order. A row that cannot be read is an error that
+/// names it (counted from 0 in its file), and the next one follows; a file that cannot be read
+/// further is an error, and the next file follows.
+///
+/// The key of an evaluation row is its `ann_id`, of a training row its `id`; where one repeats in a
+/// split, `#2`, `#3`, ... are appended.
+pub(crate) fn samples(source: &Source, options: &ReadOptions) -> Result<SampleIter, Error> {
+    let mut shards = find::shards(source)?;
+    shards.retain(|shard| options.split.as_ref().is_none_or(|wanted| *wanted == shard.split));
+    let dataset: Arc<str> = source.name.as_str().into();
+    let (format, options) = (source.format, options.clone());
+    let mut seen: HashMap<(Arc<str>, String), u32> = HashMap::new();
+    let read = move |shard: Shard| Rows::open(&shard, &dataset, format, &options);
+    let rows = shards.into_iter().flat_map(move |shard| match read(shard) {
+        Ok(rows) => Box::new(rows) as SampleIter,
+        Err(error) => Box::new(std::iter::once(Err(error))),
+    });
+    Ok(Box::new(rows.map(move |sample| {
+        let mut sample = sample?;
+        let count = seen.entry((sample.split.clone(), sample.key.clone())).or_default();
+        *count += 1;
+        if *count > 1 {
+            sample.key = format!("{}#{count}", sample.key);
+        }
+        Ok(sample)
+    })))
+}
+
+/// Opens a Parquet file. Types are taken from Parquet's own schema: what Arrow types the writer had
+/// in memory (large lists, views, dictionaries) does not matter then.
+fn open(path: &Path) -> Result<ParquetRecordBatchReaderBuilder<File>, Error> {
+    let file = File::open(path).map_err(|e| Error::new(path, e))?;
+    let length = file.metadata().map_err(|e| Error::new(path, e))?.len();
+    let options = ArrowReaderOptions::new().with_skip_arrow_metadata(true);
+    let builder = ParquetRecordBatchReaderBuilder::try_new_with_options(file, options)
+        .map_err(|e| Error::new(path, e))?;
+    check_extents(builder.metadata(), length).map_err(|kind| Error::new(path, kind))?;
+    Ok(builder)
+}
+
+/// Checks that every column chunk lies inside the file: the crate takes the footer's word for it,
+/// and panics on a negative extent.
+fn check_extents(metadata: &ParquetMetaData, length: u64) -> Result<(), ErrorKind> {
+    let groups = metadata.row_groups().iter().enumerate();
+    for (i, column) in groups.flat_map(|(i, g)| g.columns().iter().map(move |c| (i, c))) {
+        let start = column.dictionary_page_offset().unwrap_or(column.data_page_offset());
+        let parts = [start, column.data_page_offset(), column.compressed_size()];
+        let inside = |[start, page, size]: [u64; 3]| {
+            page <= length && start.checked_add(size).is_some_and(|end| end <= length)
+        };
+        let unsigned =
+            || parts.iter().map(|&part| u64::try_from(part).ok()).collect::<Option<Vec<_>>>();
+        if !unsigned().is_some_and(|parts| inside([parts[0], parts[1], parts[2]])) {
+            return Err(ErrorKind::Unexpected {
+                expected: format!("column chunks inside the file's {length} bytes"),
+                found: format!("`{}` of row group {i} outside", column.column_path()),
+            });
+        }
+    }
+    Ok(())
+}
+
+/// The rows of one file.
+struct Rows {
+    path: PathBuf,
+    shared: Shared,
+    batches: Option<ParquetRecordBatchReader>,
+    batch: Option<RecordBatch>,
+    /// Next row in the batch.
+    next: usize,
+    /// Next row in the file.
+    row: usize,
+}
+
+impl Rows {
+    fn open(
+        shard: &Shard,
+        dataset: &Arc<str>,
+        format: Format,
+        options: &ReadOptions,
+    ) -> Result<Self, Error> {
+        let path = shard.path.clone();
+        let builder = open(&path)?;
+        schema::check(builder.schema(), format)
+            .map_err(|(column, kind)| Error::new(&path, kind).field(column))?;
+        let projection = projection(&builder, format, options);
+        let batch_rows = batch_rows(&builder);
+        let batches = builder.with_projection(projection).with_batch_size(batch_rows).build();
+        let shared = Shared {
+            dataset: dataset.clone(),
+            split: shard.split.as_str().into(),
+            format,
+            folder: path.parent().unwrap_or(Path::new("")).to_owned(),
+        };
+        let batches = Some(batches.map_err(|e| Error::new(&path, e))?);
+        Ok(Self { path, shared, batches, batch: None, next: 0, row: 0 })
+    }
+}
+
+impl Iterator for Rows {
+    type Item = Result<Sample, Error>;
+
+    fn next(&mut self) -> Option<Self::Item> {
+        while self.batch.as_ref().is_none_or(|batch| self.next == batch.num_rows()) {
+            match next_batch(self.batches.as_mut()?)? {
+                Ok(batch) => (self.batch, self.next) = (Some(batch), 0),
+                Err(error) => {
+                    (self.batches, self.batch) = (None, None);
+                    let error = Error::new(&self.path, error);
+                    return Some(Err(error.record(format_args!("row {} and later", self.row))));
+                }
+            }
+        }
+        let batch = self.batch.as_ref()?;
+        let sample = rows::sample(&self.shared, batch, self.next).map_err(|(column, kind)| {
+            Error::new(&self.path, kind).record(format_args!("row {}", self.row)).field(column)
+        });
+        (self.next, self.row) = (self.next + 1, self.row + 1);
+        Some(sample)
+    }
+}
+
+/// The next batch. Damaged pages make the crate `parquet` (60.1) panic in some seven places, among
+/// them a dictionary page that is not there, a page of no values, and levels that end early; one
+/// damaged shard must not end a run over many, so a panic is turned into the error it should have
+/// been. The reader is dropped after any error, which makes its broken state unobservable.
+fn next_batch(batches: &mut ParquetRecordBatchReader) -> Option<Result<RecordBatch, ParquetError>> {
+    match catch_unwind(AssertUnwindSafe(|| batches.next())) {
+        Ok(batch) => batch.map(|batch| batch.map_err(ParquetError::from)),
+        Err(_) => Some(Err(ParquetError::General("a page is damaged".into()))),
+    }
+}
+
+/// The columns to read: those of the format, image bytes only if wanted.
+fn projection(
+    builder: &ParquetRecordBatchReaderBuilder<File>,
+    format: Format,
+    options: &ReadOptions,
+) -> ProjectionMask {
+    let schema = builder.parquet_schema();
+    let wanted = |leaf: &usize| {
+        let path = schema.column(*leaf);
+        let parts = path.path().parts();
+        let known = schema::columns(format).iter().any(|(name, _)| *name == parts[0]);
+        let bytes = parts[0] == "image" && parts.get(1).is_some_and(|part| part == "bytes");
+        known && !(bytes && options.skip_images)
+    };
+    let leaves: Vec<usize> = (0..schema.num_columns()).filter(wanted).collect();
+    ProjectionMask::leaves(schema, leaves)
+}
+
+/// Rows to decode at a time, by the mean number of mask pixels in a row.
+fn batch_rows(builder: &ParquetRecordBatchReaderBuilder<File>) -> usize {
+    let densest = builder.metadata().row_groups().iter().map(|group| {
+        let values = group.columns().iter().map(|column| column.num_values()).max().unwrap_or(0);
+        values / group.num_rows().max(1)
+    });
+    let pixels = usize::try_from(densest.max().unwrap_or(0)).unwrap_or(1).max(1);
+    (BATCH_PIXELS / pixels).clamp(1, BATCH_ROWS)
+}

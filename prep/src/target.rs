@@ -154,7 +154,8 @@ impl Target {
         if points == PointRule::SegZero {
             let ones = masks.overlap.as_ref().and_then(|overlap| mask.difference(overlap).ok());
             let ones = ones.as_ref().unwrap_or(mask);
-            Some(Self::assemble(ones.size(), ones.bbox()?, seg_zero(mask, ones, circles)?))
+            let found = seg_zero(mask, ones, circles, scratch)?;
+            Some(Self::assemble(ones.size(), ones.bbox()?, found))
         } else {
             let found = inscribed(mask, points, border, circles, scratch)?;
             Some(Self::assemble(mask.size(), mask.bbox()?, found))

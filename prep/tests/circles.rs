@@ -1,5 +1,7 @@
 //! Boxes and points against scipy and numpy (`fixtures/circles/generate.py`), and golden values.
 
+#![allow(clippy::unwrap_used)]
+
 use ndarray::Array2;
 use segzero_datasets::{Mask, Masks, Size};
 use segzero_prep::{Border, Parts, PointRule, Target, TargetOptions};

@@ -1,8 +1,10 @@
 //! [`Columns`]: a mask as the foreground intervals of each column of its box.
 
+use std::ops::Range;
+
 use segzero_datasets::{Mask, Size};
 
-use super::Disc;
+use super::{Disc, floor_sqrt};
 use crate::Border;
 
 /// How far an interval reaches past an open border: farther than any row of an image is from another.
@@ -92,26 +94,40 @@ impl Columns {
         &self.intervals[self.first[x as usize] as usize..self.first[x as usize + 1] as usize]
     }
 
-    /// Removes the pixels of a disc. The box stays.
-    pub fn cut(&mut self, disc: &Disc) {
+    /// Removes the pixels of a disc; answers which columns that may have changed. The box stays.
+    pub fn cut(&mut self, disc: &Disc) -> Range<usize> {
+        let reach = floor_sqrt(disc.reach_squared) as i64;
+        let column = |x: i64| (x - i64::from(self.left)).clamp(0, self.width.into()) as usize;
+        let center = i64::from(disc.center.x);
+        let changed = column(center - reach)..column(center + reach + 1);
+        let begin = self.first[changed.start] as usize;
+        let end = self.first[changed.end] as usize;
         self.spare.clear();
-        let mut begin = 0;
-        for x in 0..self.width {
-            let end = self.first[x as usize + 1];
-            let column = &self.intervals[begin as usize..end as usize];
-            begin = end;
-            match disc.rows(i64::from(self.left + x)) {
-                None => self.spare.extend_from_slice(column),
-                Some((low, high)) => {
-                    for &Interval { start, end } in column {
-                        let above = Interval { start, end: end.min(low) };
-                        let below = Interval { start: start.max(high + 1), end };
-                        self.spare.extend([above, below].iter().filter(|i| i.start < i.end));
-                    }
-                }
+        let mut from = begin;
+        for x in changed.clone() {
+            let to = self.first[x + 1] as usize;
+            let (low, high) = disc.rows(i64::from(self.left) + x as i64).unwrap_or((1, 0));
+            for &Interval { start, end } in &self.intervals[from..to] {
+                let above = Interval { start, end: end.min(low) };
+                let below = Interval { start: start.max(high + 1), end };
+                self.spare.extend([above, below].iter().filter(|i| i.start < i.end));
             }
-            self.first[x as usize + 1] = self.spare.len() as u32;
+            from = to;
+            self.first[x + 1] = (begin + self.spare.len()) as u32;
         }
-        std::mem::swap(&mut self.intervals, &mut self.spare);
+        let grown = self.spare.len().wrapping_sub(end - begin) as u32;
+        self.intervals.splice(begin..end, self.spare.drain(..));
+        for first in &mut self.first[changed.end + 1..] {
+            *first = first.wrapping_add(grown);
+        }
+        changed
+    }
+
+    /// Foreground rows of column `x` of the box, within the image.
+    pub fn rows(&self, x: u32) -> impl Iterator<Item = Interval> + '_ {
+        let (top, bottom) = (i64::from(self.top), i64::from(self.top + self.height));
+        let within =
+            move |i: &Interval| Interval { start: i.start.max(top), end: i.end.min(bottom) };
+        self.column(x).iter().map(within)
     }
 }

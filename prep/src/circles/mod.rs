@@ -1,20 +1,30 @@
 //! Inscribed circles of a mask, exactly, in integers.
 //!
 //! All distances are squared distances between pixel centres, so nothing is rounded and equal radii
-//! are equal. A mask is read as the intervals of its columns ([`columns`]).
+//! are equal. A mask is read as the intervals of its columns ([`columns`]); the pixel farthest from
+//! the background is found by a pruned search ([`finder`], [`search`]) that looks at few of them.
 
 mod columns;
+mod field;
+mod finder;
+mod lanes;
 mod map;
+mod median;
 mod parts;
 mod plain;
+mod search;
 mod seg_zero;
+#[cfg(test)]
+mod tests;
 
+pub use finder::Simd;
 pub use map::distance_map;
 
 use segzero_datasets::{Mask, Point};
 
 use crate::{Border, Circle, PointRule};
 use columns::Columns;
+use finder::Finder;
 
 pub(crate) use parts::largest_part;
 pub(crate) use seg_zero::seg_zero;
@@ -24,7 +34,16 @@ pub(crate) use seg_zero::seg_zero;
 pub struct Scratch {
     columns: Columns,
     discs: Vec<Disc>,
-    map: Vec<u64>,
+    finder: Finder,
+    /// Squared distances of pixels around the median.
+    around: Vec<u64>,
+}
+
+impl Scratch {
+    /// Memory for one thread, and which instructions to use.
+    pub fn new(simd: Simd) -> Self {
+        Self { finder: Finder::new(simd), ..Self::default() }
+    }
 }
 
 /// Circles of one mask and what is to be said of them.
@@ -62,13 +81,19 @@ impl Disc {
     /// First and last row in column `x`.
     fn rows(&self, x: i64) -> Option<(i64, i64)> {
         let across = (x - i64::from(self.center.x)).unsigned_abs().pow(2);
-        let reach = self.reach_squared.checked_sub(across)?.isqrt() as i64;
+        let reach = floor_sqrt(self.reach_squared.checked_sub(across)?) as i64;
         Some((i64::from(self.center.y) - reach, i64::from(self.center.y) + reach))
     }
 
     fn contains(&self, point: Point) -> bool {
         squared_distance(self.center, point) <= self.reach_squared
     }
+}
+
+/// The integer part of a square root.
+fn floor_sqrt(n: u64) -> u64 {
+    // Below 2^52 the correctly rounded root never reaches the next integer.
+    if n < 1 << 52 { (n as f64).sqrt() as u64 } else { n.isqrt() }
 }
 
 fn squared_distance(a: Point, b: Point) -> u64 {
@@ -89,12 +114,13 @@ pub(crate) fn inscribed(
 ) -> Option<Circles> {
     let full = mask.area() == mask.size().pixels();
     let border = if full { Border::Background } else { border };
-    let Scratch { columns, discs, map } = scratch;
+    let Scratch { columns, discs, finder, .. } = scratch;
     if !columns.read(mask, border) {
         return None;
     }
     discs.clear();
-    let first = plain::farthest(columns, discs, map)?;
+    finder.begin(columns, mask.size());
+    let first = finder.farthest(columns, discs)?;
     let mut circles = Vec::with_capacity(count);
     let mut peak = Some(first);
     for i in 0..count {
@@ -106,9 +132,9 @@ pub(crate) fn inscribed(
         peak = peak.and_then(|peak| {
             match rule {
                 PointRule::Outside => discs.push(Disc::of(peak)),
-                _ => columns.cut(&Disc::of(peak)),
+                _ => finder.refresh(columns.cut(&Disc::of(peak))),
             }
-            plain::farthest(columns, discs, map)
+            finder.farthest(columns, discs)
         });
     }
     Some(Circles { circles, degenerate: peak.is_none(), tie: first.tie })

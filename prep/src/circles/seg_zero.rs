@@ -9,7 +9,9 @@
 use ndarray::Array2;
 use segzero_datasets::{Mask, Point};
 
-use super::{Circles, map::distance_map, squared_distance};
+use super::map::distance_map;
+use super::median::{mean_root, median_limit};
+use super::{Circles, Disc, Scratch, squared_distance};
 use crate::{Border, Circle};
 
 /// Rows and columns either side of the mean in which the second point is sought when no pixel lies
@@ -18,7 +20,39 @@ const WINDOW: u32 = 10;
 
 /// One or two points, each with its squared distance to the background; `None` when no pixel has
 /// value 1. `mask` holds the pixels of value 1 and more, `ones` those of value 1.
-pub(crate) fn seg_zero(mask: &Mask, ones: &Mask, count: usize) -> Option<Circles> {
+pub(crate) fn seg_zero(
+    mask: &Mask,
+    ones: &Mask,
+    count: usize,
+    scratch: &mut Scratch,
+) -> Option<Circles> {
+    let ordinary = ones == mask && mask.area() < mask.size().pixels();
+    let found = if ordinary { pruned(mask, count, scratch) } else { None };
+    found.or_else(|| plain(mask, ones, count))
+}
+
+/// The points of a mask that has background and no pixel of value 2, if some pixel lies beyond the
+/// median.
+fn pruned(mask: &Mask, count: usize, scratch: &mut Scratch) -> Option<Circles> {
+    let Scratch { columns, finder, around, .. } = scratch;
+    if !columns.read(mask, Border::Open) {
+        return None;
+    }
+    finder.begin(columns, mask.size());
+    let first = finder.farthest(columns, &[])?;
+    let mut circles = Vec::with_capacity(count);
+    circles.push(Circle { center: first.center, radius_squared: first.squared });
+    if count > 1 {
+        let reach_squared = median_limit(columns, first.center, around);
+        let second = finder.farthest(columns, &[Disc { center: first.center, reach_squared }])?;
+        circles.push(Circle { center: second.center, radius_squared: second.squared });
+    }
+    circles.truncate(count);
+    Some(Circles { circles, degenerate: false, tie: first.tie })
+}
+
+/// The points of any mask, on the full map.
+pub(super) fn plain(mask: &Mask, ones: &Mask, count: usize) -> Option<Circles> {
     let distance = scipy_distance_map(mask);
     let pixels = raster(ones);
     if pixels.is_empty() {
@@ -28,7 +62,7 @@ pub(crate) fn seg_zero(mask: &Mask, ones: &Mask, count: usize) -> Option<Circles
     let mut points = vec![on_mask(first, &distance, &pixels)];
     let mut degenerate = false;
     if count > 1 {
-        let limit = median_limit(&pixels, first);
+        let limit = listed_median_limit(&pixels, first);
         let far = pixels.iter().copied().filter(|&p| squared_distance(p, first) > limit);
         let second = first_maximum(far, &distance).map(|(point, _)| point);
         degenerate = second.is_none();
@@ -59,11 +93,11 @@ fn value(distance: &Array2<u32>, at: Point) -> u64 {
 
 /// Foreground pixels in raster order.
 fn raster(mask: &Mask) -> Vec<Point> {
-    let rows = mask.size().height;
-    let point = |i: u32| Point::new((i / rows) as i32, (i % rows) as i32);
-    let mut pixels: Vec<Point> = mask.foreground().flatten().map(point).collect();
-    pixels.sort_unstable_by_key(|p| (p.y, p.x));
-    pixels
+    let width = mask.size().width as usize;
+    let point = |i: usize| Point::new((i % width) as i32, (i / width) as i32);
+    let bitmap = mask.to_bitmap();
+    let set = bitmap.iter().enumerate().filter(|(_, pixel)| **pixel != 0);
+    set.map(|(i, _)| point(i)).collect()
 }
 
 /// The first pixel of the largest distance, and whether another has it too.
@@ -83,30 +117,12 @@ fn first_maximum(
 }
 
 /// The largest integer whose square root is not above the median distance of `pixels` from `point`.
-fn median_limit(pixels: &[Point], point: Point) -> u64 {
+fn listed_median_limit(pixels: &[Point], point: Point) -> u64 {
     let mut squared: Vec<u64> = pixels.iter().map(|&p| squared_distance(p, point)).collect();
     let upper = squared.len() / 2;
     let (below, &mut high, _) = squared.select_nth_unstable(upper);
     let low = below.iter().copied().max().filter(|_| pixels.len().is_multiple_of(2));
     mean_root(low.unwrap_or(high), high)
-}
-
-/// The largest integer whose square root is at most the mean of two roots, all as numpy rounds
-/// them: the median of an even number of distances is `(sqrt(low) + sqrt(high)) / 2` in f64.
-fn mean_root(low: u64, high: u64) -> u64 {
-    if low == high {
-        return high;
-    }
-    let root = |n: u64| (n as f64).sqrt();
-    let mean = (root(low) + root(high)) / 2.0;
-    let mut limit = (mean * mean) as u64;
-    while root(limit) > mean {
-        limit -= 1;
-    }
-    while root(limit + 1) <= mean {
-        limit += 1;
-    }
-    limit
 }
 
 /// The first maximum of the distance in a window around the mean of `pixels`, background included.

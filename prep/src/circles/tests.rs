@@ -29,7 +29,7 @@ fn draw(size: Size, shapes: &[Shape], noise: u32) -> Mask {
         }
         // One pixel in `noise` is turned over.
         random = random.wrapping_mul(1_664_525).wrapping_add(1_013_904_223);
-        if noise > 0 && (random >> 8) % noise == 0 {
+        if noise > 0 && (random >> 8).is_multiple_of(noise) {
             *pixel ^= 1;
         }
     }

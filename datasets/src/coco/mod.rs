@@ -3,7 +3,7 @@
 pub(crate) mod elements;
 pub(crate) mod images;
 pub(crate) mod instances;
-mod segmentation;
+pub(crate) mod segmentation;
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;

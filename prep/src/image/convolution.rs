@@ -3,6 +3,7 @@
 
 use super::Rgb;
 use segzero_datasets::Size;
+use std::borrow::Cow;
 use std::f64::consts::PI;
 
 /// Fraction bits of a weight: 32 less 8 for the sample and 2 for sign and overshoot.
@@ -84,14 +85,34 @@ fn fixed(weight: f64) -> i32 {
 
 /// Resizes to `size`; an axis that keeps its length is not touched.
 pub(super) fn resize(image: &Rgb, size: Size, kernel: Kernel) -> Rgb {
-    let mut pixels = image.pixels.clone();
-    if size.width != image.size.width {
-        pixels = horizontal(&pixels, image.size, size.width, kernel);
+    let rows_first = rows_shrink_more(image.size, size);
+    let between = if rows_first {
+        Size::new(image.size.width, size.height)
+    } else {
+        Size::new(size.width, image.size.height)
+    };
+    let once = pass(&image.pixels, image.size, between, kernel);
+    let pixels = pass(&once, between, size, kernel);
+    Rgb { size, pixels: pixels.into_owned() }
+}
+
+/// Since version 13 Pillow begins with the rows where their number falls by more than twice what the
+/// number of columns falls by; earlier versions always began with the columns. The order changes
+/// the rounding, by a level or so.
+fn rows_shrink_more(source: Size, target: Size) -> bool {
+    let fall = |source: u32, target: u32| i64::from(source) - i64::from(target);
+    fall(source.height, target.height) > 2 * fall(source.width, target.width).max(0)
+}
+
+/// One pass, along the axis in which the sizes differ, if any.
+fn pass<'a>(pixels: &'a [u8], source: Size, target: Size, kernel: Kernel) -> Cow<'a, [u8]> {
+    if source.width != target.width {
+        Cow::Owned(horizontal(pixels, source, target.width, kernel))
+    } else if source.height != target.height {
+        Cow::Owned(vertical(pixels, source.height, target, kernel))
+    } else {
+        Cow::Borrowed(pixels)
     }
-    if size.height != image.size.height {
-        pixels = vertical(&pixels, image.size.height, size, kernel);
-    }
-    Rgb { size, pixels }
 }
 
 fn horizontal(pixels: &[u8], size: Size, width: u32, kernel: Kernel) -> Vec<u8> {

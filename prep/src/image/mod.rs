@@ -3,6 +3,8 @@
 mod area;
 mod convolution;
 mod decode;
+mod deflate;
+mod huffman;
 mod jpeg;
 mod png;
 

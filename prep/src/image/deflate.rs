@@ -13,7 +13,7 @@ pub(super) const BLOCK_BYTES: usize = 48 << 10;
 const LONGEST_STORED: usize = 65_535;
 const LONGEST_RUN: usize = 258;
 /// Shorter runs are cheap as literals and would cost the search more than they save.
-const SHORTEST_RUN: usize = 4;
+const SHORTEST_RUN: usize = 5;
 const LITERALS: usize = 256;
 const END_OF_BLOCK: usize = 256;
 /// Literals, end of block, lengths.
@@ -95,6 +95,7 @@ impl Deflater {
 }
 
 /// Cuts `data` into segments.
+#[inline(never)]
 fn find_runs(data: &[u8], segments: &mut Vec<Segment>) {
     segments.clear();
     let mut start = 0;
@@ -110,12 +111,13 @@ fn find_runs(data: &[u8], segments: &mut Vec<Segment>) {
 }
 
 /// The first place at or after `from` where [`SHORTEST_RUN`] bytes equal their predecessor.
+#[inline(never)]
 fn next_run(data: &[u8], from: usize) -> Option<usize> {
     let word = |at: usize| data.get(at..)?.first_chunk().map(|bytes| u64::from_le_bytes(*bytes));
     let mut at = from;
     while let (Some(current), Some(previous)) = (word(at), word(at - 1)) {
         let equal = zero_bytes(current ^ previous);
-        let starts = equal & (equal >> 8) & (equal >> 16) & (equal >> 24);
+        let starts = (1..SHORTEST_RUN).fold(equal, |starts, at| starts & (equal >> (8 * at)));
         if starts != 0 {
             return Some(at + starts.trailing_zeros() as usize / 8);
         }
@@ -131,6 +133,7 @@ fn zero_bytes(word: u64) -> u64 {
     !(((word & LOW) + LOW) | word | LOW)
 }
 
+#[inline(never)]
 fn count(data: &[u8], segments: &[Segment]) -> [u32; SYMBOLS] {
     // Four tables, so that equal neighbours do not wait for each other's increment.
     let mut tables = [[0u32; LITERALS]; 4];
@@ -282,6 +285,7 @@ impl BitWriter {
     }
 
     /// Appends the words of `literals`, four at a time. There must be room.
+    #[inline(never)]
     fn literals(&mut self, literals: &[u8], code: &[Word; SYMBOLS]) {
         let join = |a: (u64, u32), b: (u64, u32)| (a.0 | (b.0 << a.1), a.1 + b.1);
         let quads = literals.chunks_exact(4);

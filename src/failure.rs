@@ -39,3 +39,10 @@ impl From<segzero_datasets::Error> for Failure {
         Self { message: error.to_string(), hint }
     }
 }
+
+impl From<segzero_prep::PrepError> for Failure {
+    fn from(error: segzero_prep::PrepError) -> Self {
+        let hint = error.hint();
+        Self { message: error.to_string(), hint }
+    }
+}

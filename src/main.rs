@@ -3,6 +3,7 @@
 
 mod commands;
 mod failure;
+mod progress;
 mod source_args;
 
 use std::process::ExitCode;

@@ -34,7 +34,9 @@ fn sources() -> Vec<PathBuf> {
 fn is_test(path: &Path) -> bool {
     let inside = path.strip_prefix(root()).unwrap();
     inside.components().any(|c| c.as_os_str() == "tests" || c.as_os_str() == "benches")
-        || path.file_stem().is_some_and(|stem| stem == "tests" || stem.to_string_lossy().ends_with("_tests"))
+        || path
+            .file_stem()
+            .is_some_and(|stem| stem == "tests" || stem.to_string_lossy().ends_with("_tests"))
 }
 
 fn indent(line: &str) -> usize {
@@ -43,7 +45,8 @@ fn indent(line: &str) -> usize {
 
 fn starts_function(line: &str) -> bool {
     let mut line = line.trim_start();
-    let qualifiers = ["pub(crate) ", "pub(super) ", "pub ", "const ", "async ", "unsafe ", "extern \"C\" "];
+    let qualifiers =
+        ["pub(crate) ", "pub(super) ", "pub ", "const ", "async ", "unsafe ", "extern \"C\" "];
     while let Some(rest) = qualifiers.iter().find_map(|q| line.strip_prefix(q)) {
         line = rest;
     }
@@ -55,7 +58,9 @@ fn long_functions(text: &str) -> Vec<(usize, usize)> {
     let lines: Vec<&str> = text.lines().collect();
     let mut found = Vec::new();
     for (start, line) in lines.iter().enumerate().filter(|(_, line)| starts_function(line)) {
-        let end = lines[start..].iter().position(|l| l.trim_start().starts_with('}') && indent(l) == indent(line));
+        let end = lines[start..]
+            .iter()
+            .position(|l| l.trim_start().starts_with('}') && indent(l) == indent(line));
         let length = end.map_or(0, |end| end + 1);
         if length > FUNCTION_LINES && !line.trim_end().ends_with(';') {
             found.push((start + 1, length));
@@ -91,7 +96,12 @@ fn the_length_check_sees_a_long_function() {
 #[test]
 fn nothing_is_left_for_later() {
     // Spelled in two halves, so that this file does not find itself.
-    let words = [concat!("TO", "DO"), concat!("FIX", "ME"), concat!("todo", "!("), concat!("unimplemented", "!(")];
+    let words = [
+        concat!("TO", "DO"),
+        concat!("FIX", "ME"),
+        concat!("todo", "!("),
+        concat!("unimplemented", "!("),
+    ];
     let mut faults = Vec::new();
     for path in sources() {
         let text = fs::read_to_string(&path).unwrap();

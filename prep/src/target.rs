@@ -43,7 +43,7 @@ pub struct Target {
 }
 
 /// How the points are chosen (`peers.md` §3.4; Seg-Zero issue 11).
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, clap::ValueEnum)]
 #[serde(rename_all = "kebab-case")]
 pub enum PointRule {
     /// The paper's words: largest inscribed circle, its disc removed, largest circle of the rest, ...
@@ -58,7 +58,7 @@ pub enum PointRule {
 }
 
 /// Whether pixels beyond the image edge are background.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, clap::ValueEnum)]
 #[serde(rename_all = "kebab-case")]
 pub enum Border {
     /// They are: circles lie inside the image.
@@ -69,7 +69,7 @@ pub enum Border {
 }
 
 /// How a scaled coordinate becomes an integer.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, clap::ValueEnum)]
 #[serde(rename_all = "kebab-case")]
 pub enum Rounding {
     /// `trunc(x * (target / original) + 0.5)` in f64, the reference's.
@@ -82,7 +82,7 @@ pub enum Rounding {
 }
 
 /// What the box's right and bottom mean.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, clap::ValueEnum)]
 #[serde(rename_all = "kebab-case")]
 pub enum BoxConvention {
     /// Last pixel inside, the reference's.
@@ -93,7 +93,7 @@ pub enum BoxConvention {
 }
 
 /// Which pixels of a mask of several parts count.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, clap::ValueEnum)]
 #[serde(rename_all = "kebab-case")]
 pub enum Parts {
     /// All.

@@ -25,7 +25,7 @@ pub struct Rgb {
 }
 
 /// Resampling filter.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, clap::ValueEnum)]
 #[serde(rename_all = "kebab-case")]
 pub enum Filter {
     /// `cv2.resize(..., INTER_AREA)`, bit for bit: what Seg-Zero's builder uses.
@@ -40,7 +40,7 @@ pub enum Filter {
 }
 
 /// How hard the PNG encoder tries.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, clap::ValueEnum)]
 #[serde(rename_all = "kebab-case")]
 pub enum PngEffort {
     /// Fastest; files some 12 % larger than PIL's.

@@ -5,10 +5,12 @@
 //! nothing depends on where a sample came from. Masks are run-length ([`Mask`]) throughout.
 
 mod coco;
+pub mod counts;
 pub mod error;
 pub mod geometry;
 pub mod held_out;
 mod hf;
+pub mod inspect;
 pub mod mask;
 pub mod pickle;
 mod reasonseg;

@@ -20,6 +20,7 @@ mod iou;
 pub mod predictions;
 mod score;
 mod scores;
+mod size;
 mod summary;
 
 pub use counts::Counts;

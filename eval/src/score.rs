@@ -4,7 +4,8 @@ use rayon::prelude::*;
 use segzero_datasets::{Error, ErrorKind, FillRegime, Masks, Query, Sample, Size};
 use serde::{Deserialize, Serialize};
 
-use crate::predictions::{OnBadRecord, Predictions, is_size_mismatch, sample_size};
+use crate::predictions::{OnBadRecord, Predictions, is_size_mismatch};
+use crate::size::sample_size;
 use crate::{Counts, Problems, Row, Scores, Status};
 
 /// What one row is.
@@ -161,8 +162,7 @@ fn score_sample(
         }
         error
     };
-    let stated = || found.iter().flatten().find_map(|&p| predictions.stated_size(p));
-    let size = sample_size(sample).or_else(stated).ok_or_else(|| named(unknown_size()))?;
+    let size = sample_size(sample).map_err(named)?;
     let truth = sample.geometry.rasterize(size, options.fill).map_err(named)?;
     let mut rows = Vec::with_capacity(queries.len());
     for (query, &used) in queries.iter().zip(&found) {
@@ -207,8 +207,8 @@ fn score_prediction(
 /// A row of the sample as a whole.
 fn row(sample: &Sample, status: Status, counts: Counts) -> Row {
     let mut row = Row {
-        dataset: sample.dataset.clone(),
-        split: sample.split.clone(),
+        dataset: sample.dataset.to_string(),
+        split: sample.split.to_string(),
         key: sample.key.clone(),
         query: None,
         text: String::new(),
@@ -222,9 +222,4 @@ fn row(sample: &Sample, status: Status, counts: Counts) -> Row {
     };
     row.iou = row.exact_iou().value();
     row
-}
-
-fn unknown_size() -> Error {
-    let what = "the image's size (neither annotation, mask nor prediction states it)".to_owned();
-    Error::new("", ErrorKind::Missing { what })
 }

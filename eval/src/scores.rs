@@ -1,7 +1,6 @@
 //! [`Scores`]: what an evaluation found, sample by sample.
 
 use std::collections::HashSet;
-use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
 
@@ -22,9 +21,9 @@ pub struct Scores {
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Row {
     /// Data set name.
-    pub dataset: Arc<str>,
+    pub dataset: String,
     /// Split, as the data set spells it.
-    pub split: Arc<str>,
+    pub split: String,
     /// The sample's key.
     pub key: String,
     /// The query's id, where queries have one and are scored one by one.

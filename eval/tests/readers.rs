@@ -7,7 +7,7 @@ use std::path::PathBuf;
 
 use common::{first, options, sample};
 use proptest::prelude::*;
-use segzero_datasets::{Geometry, Mask, Size};
+use segzero_datasets::{CocoSegmentation, Geometry, ImageSource, Mask, Size};
 use segzero_eval::{
     OnBadRecord, Options, Predictions, Scores, Status, Unit, prediction_line, score,
 };
@@ -158,6 +158,30 @@ fn a_bad_sample_is_counted_or_stops() {
     let scores = run(sized, OnBadRecord::Skip).unwrap();
     assert_eq!((scores.rows.len(), scores.problems.bad_samples.count), (0, 1));
     assert!(!scores.problems.is_complete());
+}
+
+#[test]
+fn the_size_is_read_where_it_is_not_stated() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("7.png");
+    write_png(&path, SIZE, &[0; 24]);
+    let polygon = vec![vec![0.0, 0.0, 2.0, 0.0, 2.0, 4.0, 0.0, 4.0]];
+    let polygons = Geometry::Coco(vec![CocoSegmentation::Polygons(polygons)]);
+    let mut of_image = sample("7", &[], polygons);
+    of_image.image.source = ImageSource::File(path.clone());
+    let mut of_bytes = of_image.clone();
+    of_bytes.image.source = ImageSource::Bytes(fs::read(&path).unwrap().into());
+    let of_mask = sample("7", &[], Geometry::File(path.clone()));
+    let full = common::predictions([("7", Mask::full(SIZE))]);
+    for (sample, target) in [(of_image.clone(), 8), (of_bytes, 8), (of_mask, 0)] {
+        let scores = score([Ok(sample)], &full, &Options::default(), |_| {}).unwrap();
+        let row = &scores.rows[0];
+        assert!(row.status.is_usable());
+        assert_eq!((row.target_area, row.prediction_area), (target, 24));
+    }
+    fs::write(&path, "no image").unwrap();
+    let error = score([Ok(of_image)], &full, &Options::default(), |_| {}).unwrap_err().to_string();
+    assert!(error.contains("7.png") && error.contains("sample `7`"), "{error}");
 }
 
 #[test]

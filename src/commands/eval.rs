@@ -6,6 +6,7 @@ use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
 use indicatif::{ProgressBar, ProgressStyle};
+use segzero_datasets::ReadOptions;
 use segzero_eval::{Names, OnBadRecord, Options, Predictions, Problems, Scores, Unit, score};
 use serde::Serialize;
 
@@ -74,8 +75,10 @@ pub fn run(args: Args) -> Result<ExitCode, Failure> {
     let source = args.source.source()?;
     let predictions = Predictions::open(&args.pred, on_bad).map_err(hinted)?;
     let options = Options { unit: args.unit, on_bad, ..Options::default() };
+    // The size of an image is all that scoring needs of it.
+    let read = ReadOptions { skip_images: true, ..args.source.read_options() };
     let mut first_key = None;
-    let samples = source.samples(&args.source.read_options())?.inspect(|sample| {
+    let samples = source.samples(&read)?.inspect(|sample| {
         if let (None, Ok(sample)) = (&first_key, sample) {
             first_key = sample.queries.first().map(|query| sample.query_key(query));
         }

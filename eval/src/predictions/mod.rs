@@ -11,7 +11,7 @@ use std::collections::HashMap;
 use std::collections::hash_map::Entry;
 use std::path::{Path, PathBuf};
 
-use segzero_datasets::{Error, ErrorKind, FillRegime, Geometry, Mask, MaskError, Sample, Size};
+use segzero_datasets::{Error, ErrorKind, FillRegime, Geometry, Mask, MaskError, Size};
 
 use crate::Names;
 
@@ -136,14 +136,6 @@ impl Predictions {
         })
     }
 
-    /// The size that a prediction states, where it states one.
-    pub(crate) fn stated_size(&self, position: usize) -> Option<Size> {
-        match &self.items[position].answer {
-            Answer::Rle(size, _) => Some(*size),
-            Answer::Geometry(geometry) => geometry_size(geometry),
-        }
-    }
-
     /// Names of the predictions that are not marked as used, in file order.
     pub(crate) fn unused(&self, used: &[bool]) -> Names {
         let mut left: Vec<(usize, &str)> = self
@@ -159,24 +151,6 @@ impl Predictions {
         }
         names
     }
-}
-
-/// The size of a geometry that carries one.
-fn geometry_size(geometry: &Geometry) -> Option<Size> {
-    use segzero_datasets::CocoSegmentation::{Polygons, Rle};
-    match geometry {
-        Geometry::Mask(mask) => Some(mask.size()),
-        Geometry::Coco(parts) => parts.iter().find_map(|part| match part {
-            Rle(mask) => Some(mask.size()),
-            Polygons(_) => None,
-        }),
-        _ => None,
-    }
-}
-
-/// The size of a sample's image: as the annotations state it, or else as its mask does.
-pub(crate) fn sample_size(sample: &Sample) -> Option<Size> {
-    sample.image.size.or_else(|| geometry_size(&sample.geometry))
 }
 
 /// Whether an error says that a mask and its image differ in size.

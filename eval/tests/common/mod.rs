@@ -76,8 +76,8 @@ pub fn score_all(samples: &[Sample], predictions: &Predictions, unit: Unit) -> S
 /// A row of these counts.
 pub fn row_of(key: &str, counts: Counts) -> Row {
     let mut row = Row {
-        dataset: Arc::from("toy"),
-        split: Arc::from("val"),
+        dataset: "toy".to_owned(),
+        split: "val".to_owned(),
         key: key.to_owned(),
         query: None,
         text: String::new(),

@@ -1,0 +1,176 @@
+"""`segzero eval` beside Python on the same two JSONL files: CPU seconds, and the same counts.
+
+    cargo build --release -p segzero
+    pip install numpy pycocotools orjson hotcoco      # hotcoco is optional
+    python eval/benches/peer_eval.py target/release/segzero [PAIRS]
+
+Round shapes with wavy edges at 640x480, median area 7 % and 360 runs (those of COCO objects above
+1 % of their image), and the same shapes a little moved and scaled as predictions. CPU time of the
+process or of the child, one thread each, best of three, so that a loaded machine shifts all alike.
+"""
+
+import json
+import os
+import resource
+import statistics
+import subprocess
+import sys
+import tempfile
+import time
+
+import numpy as np
+from pycocotools import mask as coco
+
+try:
+    import orjson
+except ImportError:
+    orjson = None
+try:
+    from hotcoco import mask as hot
+except ImportError:
+    hot = None
+
+WIDTH, HEIGHT = 640, 480
+SHAPES = 500
+DENSE = 2000  # pairs that the dense way is timed on, then scaled
+
+
+def shapes():
+    """(target, prediction) as compressed RLE, from a fixed seed."""
+    random = np.random.default_rng(42)
+    x, y = np.meshgrid(np.arange(WIDTH), np.arange(HEIGHT))
+    order = np.arange(1, 8)
+
+    def encode(center, radius, amplitude, phase):
+        angle = np.arctan2(y - center[1], x - center[0])
+        edge = 1 + sum(a * np.sin(k * angle + p) for k, a, p in zip(order, amplitude, phase))
+        inside = np.hypot(x - center[0], y - center[1]) < radius * edge
+        return coco.encode(np.asfortranarray(inside, dtype=np.uint8))
+
+    for _ in range(SHAPES):
+        radius = (WIDTH * HEIGHT) ** 0.5 * random.uniform(0.08, 0.22)
+        center = random.uniform(0.2, 0.8, 2) * (WIDTH, HEIGHT)
+        waves = random.uniform(0, 0.5, 7) / order, random.uniform(0, 2 * np.pi, 7)
+        moved = center + random.uniform(-0.08, 0.08, 2) * radius
+        yield (
+            encode(center, radius, *waves),
+            encode(moved, radius * random.uniform(0.92, 1.08), *waves),
+        )
+
+
+def write(folder, pairs):
+    """Two JSONL files of `pairs` lines: a table as ground truth, and predictions."""
+    some = [[rle["counts"].decode() for rle in pair] for pair in shapes()]
+    size = [HEIGHT, WIDTH]
+    truth, answers = (os.path.join(folder, name) for name in ("truth.jsonl", "answers.jsonl"))
+    with open(truth, "w") as left, open(answers, "w") as right:
+        for i in range(pairs):
+            # Every target meets the prediction for it; the files just hold the shapes repeatedly.
+            target, answer = some[i % len(some)]
+            rle = {"size": size, "counts": target}
+            row = {"id": str(i), "image": f"{i}.jpg", "text": "the thing", "rle": rle}
+            left.write(json.dumps(row) + "\n")
+            right.write(json.dumps({"key": str(i), "size": size, "counts": answer}) + "\n")
+    return truth, answers
+
+
+def pairs_of(truth, answers, loads, limit=None):
+    with open(answers, "rb") as file:
+        found = {row["key"]: row for row in map(loads, file)}
+    with open(truth, "rb") as file:
+        for i, row in enumerate(map(loads, file)):
+            if i == limit:
+                return
+            answer = found[row["id"]]
+            yield row["rle"], {"size": answer["size"], "counts": answer["counts"]}
+
+
+def merged(api, truth, answers, loads):
+    """Counts on runs, as pycocotools offers them: two areas and the area of the intersection."""
+    counts = []
+    for pair in pairs_of(truth, answers, loads):
+        common = int(api.area(api.merge(list(pair), intersect=True)))
+        target, answer = map(int, api.area(list(pair)))
+        counts.append((common, target + answer - common))
+    return counts
+
+
+def dense(truth, answers, loads, limit):
+    counts = []
+    for pair in pairs_of(truth, answers, loads, limit):
+        target, answer = map(coco.decode, pair)
+        both, either = np.logical_and(target, answer), np.logical_or(target, answer)
+        counts.append((int(both.sum()), int(either.sum())))
+    return counts
+
+
+def timed(run, repeats=3):
+    """Best CPU seconds, and what `run` returned."""
+    best = float("inf")
+    for _ in range(repeats):
+        start = time.process_time()
+        result = run()
+        best = min(best, time.process_time() - start)
+    return best, result
+
+
+def segzero(command, truth, answers, threads):
+    """Best CPU and wall seconds of the command, and its report."""
+    args = [command, "eval", "--root", truth, "--pred", answers, "--json"]
+    best = (float("inf"), float("inf"))
+    for _ in range(3):
+        before, start = resource.getrusage(resource.RUSAGE_CHILDREN), time.perf_counter()
+        out = subprocess.run(
+            args,
+            check=True,
+            stdout=subprocess.PIPE,
+            env={**os.environ, "RAYON_NUM_THREADS": str(threads)},
+        ).stdout
+        wall = time.perf_counter() - start
+        after = resource.getrusage(resource.RUSAGE_CHILDREN)
+        cpu = sum(getattr(after, f) - getattr(before, f) for f in ("ru_utime", "ru_stime"))
+        best = min(best, (cpu, wall))
+    return *best, json.loads(out), after.ru_maxrss / 1024
+
+
+def main():
+    command = sys.argv[1]
+    pairs = int(sys.argv[2]) if len(sys.argv) > 2 else 20_000
+    with tempfile.TemporaryDirectory() as folder:
+        truth, answers = write(folder, pairs)
+        size = (os.path.getsize(truth) + os.path.getsize(answers)) / 1e6
+        print(f"{pairs} pairs, two files of {size:.1f} MB together; CPU seconds")
+        ours, wall, report, memory = segzero(command, truth, answers, 1)
+        print(f"  segzero eval              {ours:8.3f}   wall {wall:.3f}, {memory:.0f} MB at most")
+        limit = min(DENSE, pairs)
+        loads = orjson.loads if orjson else json.loads
+        parse, _ = timed(lambda: sum(1 for _ in pairs_of(truth, answers, loads)))
+        seconds, some = timed(lambda: dense(truth, answers, loads, limit))
+        # The index of all predictions is built in each run; only the pairs scale.
+        index, _ = timed(lambda: sum(1 for _ in pairs_of(truth, answers, loads, 0)))
+        seconds = index + (seconds - index) * pairs / limit
+        print(f"  decode + numpy            {seconds:8.3f}   x{seconds / ours:.1f}  (of {limit})")
+        counts = None
+        for name, api, loads in [
+            ("pycocotools, json", coco, json.loads),
+            ("pycocotools, orjson", coco, orjson and orjson.loads),
+            ("hotcoco, orjson", hot, orjson and orjson.loads),
+        ]:
+            if api is None or loads is None:
+                print(f"  {name:26} not installed")
+                continue
+            seconds, found = timed(lambda: merged(api, truth, answers, loads))
+            assert counts in (None, found), f"{name} counts differently"
+            counts = found
+            print(f"  {name:26}{seconds:8.3f}   x{seconds / ours:.1f}")
+        print(f"  of which JSON and index   {parse:8.3f}")
+    assert counts[:limit] == some
+    summary = report["summary"]
+    common, either = (sum(column) for column in zip(*counts))
+    assert (summary["intersection"], summary["union"]) == (common, either)
+    mean = statistics.fmean(a / b for a, b in counts)
+    assert abs(summary["giou"] - mean) < 1e-12
+    print(f"gIoU {summary['giou']:.10f}, cIoU {common}/{either}: all agree")
+
+
+main()

@@ -5,6 +5,7 @@
 //! integers, others in single precision.
 
 use super::Rgb;
+use super::simd::{self, for_best_processor};
 use segzero_datasets::Size;
 
 /// Fraction bits of OpenCV's 8-bit interpolation weights.
@@ -46,11 +47,8 @@ impl Axis {
     }
 }
 
-/// The two neighbours of a target sample and their weights, which add up to 2048.
-struct Tap {
-    first: usize,
-    weights: [i16; 2],
-}
+/// First neighbour of a target sample, and the weights of it and the next, which add up to 2048.
+type Tap = (usize, [i16; 2]);
 
 fn taps(axis: Axis) -> Vec<Tap> {
     let tap = |index: u32| {
@@ -59,7 +57,7 @@ fn taps(axis: Axis) -> Vec<Tap> {
         let overshoot = ((index + 1.0) - (first + 1.0) * axis.inverse) as f32;
         let second = if overshoot <= 0.0 { 0.0 } else { overshoot - overshoot.floor() };
         let weights = [1.0 - second, second].map(|w| (w * WEIGHT_ONE).round_ties_even() as i16);
-        Tap { first: first as usize, weights }
+        (first as usize, weights)
     };
     (0..axis.target).map(tap).collect()
 }
@@ -67,46 +65,45 @@ fn taps(axis: Axis) -> Vec<Tap> {
 fn linear(image: &Rgb, size: Size, x: Axis, y: Axis) -> Vec<u8> {
     let stride = image.size.width as usize * 3;
     let mut columns = taps(x);
-    for tap in &mut columns {
+    for (first, weights) in &mut columns {
         // Right of the last pair there is one neighbour only; OpenCV gives it all the weight.
-        if tap.first + 1 >= x.source as usize {
-            *tap = Tap { first: x.source as usize - 1, weights: [WEIGHT_ONE as i16, 0] };
+        if *first + 1 >= x.source as usize {
+            (*first, *weights) = (x.source as usize - 1, [WEIGHT_ONE as i16, 0]);
         }
+        *first *= 3;
     }
     let width = size.width as usize * 3;
-    let mut rows = [(usize::MAX, vec![0i16; width]), (usize::MAX, vec![0i16; width])];
-    let mut out = Vec::with_capacity(width * size.height as usize);
-    for tap in taps(y) {
+    let mut rows = [(usize::MAX, vec![0i16; width + 1]), (usize::MAX, vec![0i16; width + 1])];
+    let mut out = vec![0; width * size.height as usize];
+    for ((first, weights), out) in taps(y).into_iter().zip(out.chunks_exact_mut(width)) {
         let last = y.source as usize - 1;
-        let wanted = [tap.first.min(last), (tap.first + 1).min(last)];
+        let wanted = [first.min(last), (first + 1).min(last)];
         if rows[1].0 == wanted[0] {
             rows.swap(0, 1);
         }
         for (row, wanted) in rows.iter_mut().zip(wanted) {
             if row.0 != wanted {
-                interpolate_row(&image.pixels[wanted * stride..][..stride], &columns, &mut row.1);
+                let pixels = &image.pixels[wanted * stride..][..stride];
+                simd::interpolate_rgb(pixels, &columns, &mut row.1);
                 row.0 = wanted;
             }
         }
-        let [upper, lower] = &rows;
-        let [a, b] = tap.weights.map(i32::from);
-        out.extend(upper.1.iter().zip(&lower.1).map(|(&upper, &lower)| {
-            let sum = ((i32::from(upper) * a) >> 16) + ((i32::from(lower) * b) >> 16);
-            ((sum + 2) >> 2) as u8
-        }));
+        interpolate_rows(&rows[0].1, &rows[1].1, weights, out);
     }
     out
 }
 
-/// Interpolates one row; the four lowest of the 11 fraction bits are dropped, as OpenCV does.
-fn interpolate_row(row: &[u8], columns: &[Tap], out: &mut [i16]) {
-    for (tap, out) in columns.iter().zip(out.chunks_exact_mut(3)) {
-        let [a, b] = tap.weights.map(i32::from);
-        let first = &row[tap.first * 3..][..3];
-        let second = if b == 0 { first } else { &row[tap.first * 3 + 3..][..3] };
-        for ((out, &first), &second) in out.iter_mut().zip(first).zip(second) {
-            *out = ((i32::from(first) * a + i32::from(second) * b) >> 4) as i16;
-        }
+for_best_processor! {
+    /// Interpolates between two rows of [`simd::interpolate_rgb`]; OpenCV truncates each product.
+    fn interpolate_rows(upper: &[i16], lower: &[i16], weights: [i16; 2], out: &mut [u8]) =
+        interpolate_rows_portable;
+}
+
+#[inline(always)]
+fn interpolate_rows_portable(upper: &[i16], lower: &[i16], weights: [i16; 2], out: &mut [u8]) {
+    let high = |value: i16, weight: i16| ((i32::from(value) * i32::from(weight)) >> 16) as i16;
+    for ((out, &upper), &lower) in out.iter_mut().zip(upper).zip(lower) {
+        *out = ((high(upper, weights[0]) + high(lower, weights[1]) + 2) >> 2) as u8;
     }
 }
 

@@ -5,6 +5,7 @@
 //! code. Against a full search for repeats that is about twenty times as fast at nearly the same size.
 
 use super::huffman::{self, Word};
+use super::simd::{self, for_best_processor};
 
 /// Bytes in a block that codes well: enough to pay for its code, few enough to be of one kind.
 pub(super) const BLOCK_BYTES: usize = 48 << 10;
@@ -12,8 +13,6 @@ pub(super) const BLOCK_BYTES: usize = 48 << 10;
 /// A stored block cannot be longer.
 const LONGEST_STORED: usize = 65_535;
 const LONGEST_RUN: usize = 258;
-/// Shorter runs are cheap as literals and would cost the search more than they save.
-const SHORTEST_RUN: usize = 5;
 const LITERALS: usize = 256;
 const END_OF_BLOCK: usize = 256;
 /// Literals, end of block, lengths.
@@ -27,6 +26,22 @@ const DISTANCE_LENGTHS: [u8; 2] = [1, 1];
 const LENGTH_ORDER: [usize; 19] =
     [16, 17, 18, 0, 8, 7, 9, 6, 10, 5, 11, 4, 12, 3, 13, 2, 14, 1, 15];
 
+/// How closely the data are looked at.
+#[derive(Clone, Copy)]
+pub(super) struct Search {
+    /// Shorter runs are left as literals.
+    shortest_run: usize,
+    /// Of how many literals one is counted.
+    sampling: usize,
+}
+
+impl Search {
+    /// The smallest output for photographs: literals are so cheap that shorter runs gain nothing.
+    pub const CLOSE: Self = Self { shortest_run: 5, sampling: 1 };
+    /// About half a percent larger.
+    pub const CURSORY: Self = Self { shortest_run: 12, sampling: 4 };
+}
+
 /// Literals followed by a run that repeats the last of them.
 #[derive(Clone, Copy)]
 struct Segment {
@@ -38,13 +53,15 @@ struct Segment {
 pub(super) struct Deflater {
     bits: BitWriter,
     segments: Vec<Segment>,
+    equal: Vec<u64>,
+    search: Search,
 }
 
 impl Deflater {
     /// A writer that appends to `out`.
-    pub fn new(out: Vec<u8>) -> Self {
+    pub fn new(out: Vec<u8>, search: Search) -> Self {
         let bits = BitWriter { at: out.len(), out, buffer: 0, count: 0 };
-        Self { bits, segments: Vec::new() }
+        Self { bits, segments: Vec::new(), equal: Vec::new(), search }
     }
 
     /// Appends `data`, best in portions of about [`BLOCK_BYTES`].
@@ -65,100 +82,137 @@ impl Deflater {
     }
 
     fn block(&mut self, data: &[u8]) {
-        find_runs(data, &mut self.segments);
-        let counts = count(data, &self.segments);
+        simd::equal_to_previous(data, &mut self.equal);
+        find_runs(&self.equal, data.len(), self.search.shortest_run, &mut self.segments);
+        let counts = count(data, &self.segments, self.search.sampling);
         let code = huffman::code(&counts, LONGEST_WORD);
         let header = Header::new(&code);
-        let body: u64 =
-            counts.iter().zip(&code).map(|(&n, word)| u64::from(n) * u64::from(word.length)).sum();
+        let body: usize =
+            counts.iter().zip(&code).map(|(&n, word)| n as usize * usize::from(word.length)).sum();
         // A run needs at most 5 extra bits and one for the distance.
-        let bits = header.bits() + body as usize + 6 * self.segments.len();
-        if bits > 8 * data.len() {
+        if header.bits() + body + 6 * self.segments.len() > 8 * data.len() {
             return self.bits.stored(data);
         }
-        self.bits.reserve(bits);
+        self.bits.reserve(header.bits() + usize::from(LONGEST_WORD) * (data.len() + 1));
         header.write(&mut self.bits);
-        let mut rest = data;
-        for segment in &self.segments {
-            let (literals, after) = rest.split_at(segment.literals);
-            self.bits.literals(literals, &code);
-            if segment.run > 0 {
-                let length = Length::new(segment.run);
-                self.bits.put_word(code[length.symbol]);
-                self.bits.put(length.extra, length.extra_bits);
-                self.bits.put(0, 1);
-            }
-            rest = &after[segment.run..];
-        }
+        write_segments(&mut self.bits, data, &self.segments, &code);
         self.bits.put_word(code[END_OF_BLOCK]);
     }
 }
 
-/// Cuts `data` into segments.
-#[inline(never)]
-fn find_runs(data: &[u8], segments: &mut Vec<Segment>) {
+for_best_processor! {
+    /// Appends literals and runs. There must be room.
+    fn write_segments(
+        bits: &mut BitWriter,
+        data: &[u8],
+        segments: &[Segment],
+        code: &[Word; SYMBOLS],
+    ) = write_segments_portable;
+}
+
+#[inline(always)]
+fn write_segments_portable(
+    bits: &mut BitWriter,
+    mut data: &[u8],
+    segments: &[Segment],
+    code: &[Word; SYMBOLS],
+) {
+    for segment in segments {
+        let (literals, after) = data.split_at(segment.literals);
+        bits.literals(literals, code);
+        if segment.run > 0 {
+            let length = Length::new(segment.run);
+            bits.put_word(code[length.symbol]);
+            bits.put(length.extra, length.extra_bits);
+            bits.put(0, 1);
+        }
+        data = &after[segment.run..];
+    }
+}
+
+/// Cuts `length` bytes into segments; `equal` marks the bytes that equal their predecessor.
+fn find_runs(equal: &[u64], length: usize, shortest: usize, segments: &mut Vec<Segment>) {
     segments.clear();
     let mut start = 0;
-    let mut from = 1;
-    while let Some(run) = next_run(data, from) {
-        let value = data[run - 1];
-        let length = data[run..].iter().take(LONGEST_RUN).take_while(|&&v| v == value).count();
+    while let Some(run) = next_run(equal, start.max(1), shortest) {
+        let length = length_of_run(equal, run).min(LONGEST_RUN);
         segments.push(Segment { literals: run - start, run: length });
         start = run + length;
-        from = start.max(1);
     }
-    segments.push(Segment { literals: data.len() - start, run: 0 });
+    segments.push(Segment { literals: length - start, run: 0 });
 }
 
-/// The first place at or after `from` where [`SHORTEST_RUN`] bytes equal their predecessor.
-#[inline(never)]
-fn next_run(data: &[u8], from: usize) -> Option<usize> {
-    let word = |at: usize| data.get(at..)?.first_chunk().map(|bytes| u64::from_le_bytes(*bytes));
-    let mut at = from;
-    while let (Some(current), Some(previous)) = (word(at), word(at - 1)) {
-        let equal = zero_bytes(current ^ previous);
-        let starts = (1..SHORTEST_RUN).fold(equal, |starts, at| starts & (equal >> (8 * at)));
+/// The first place at or after `from` with `shortest` marks in a row.
+fn next_run(equal: &[u64], from: usize, shortest: usize) -> Option<usize> {
+    let mut allowed = !0 << (from % 64);
+    for (index, pair) in equal.windows(2).enumerate().skip(from / 64) {
+        let both = u128::from(pair[1]) << 64 | u128::from(pair[0]);
+        let starts = starts_of(both, shortest) as u64 & allowed;
         if starts != 0 {
-            return Some(at + starts.trailing_zeros() as usize / 8);
+            return Some(index * 64 + starts.trailing_zeros() as usize);
         }
-        at += 8 - SHORTEST_RUN + 1;
+        allowed = !0;
     }
-    (at..data.len().saturating_sub(SHORTEST_RUN - 1))
-        .find(|&at| data[at..at + SHORTEST_RUN].iter().all(|&v| v == data[at - 1]))
+    None
 }
 
-/// The highest bit of each byte that is zero.
-fn zero_bytes(word: u64) -> u64 {
-    const LOW: u64 = 0x7f7f_7f7f_7f7f_7f7f;
-    !(((word & LOW) + LOW) | word | LOW)
+/// The places where `shortest` marks in a row begin.
+fn starts_of(marks: u128, shortest: usize) -> u128 {
+    let (mut starts, mut known) = (marks, 1);
+    while known < shortest {
+        let step = known.min(shortest - known);
+        starts &= starts >> step;
+        known += step;
+    }
+    starts
 }
 
-#[inline(never)]
-fn count(data: &[u8], segments: &[Segment]) -> [u32; SYMBOLS] {
+/// The number of marks in a row from `start` on.
+fn length_of_run(equal: &[u64], start: usize) -> usize {
+    let mut at = start;
+    while let Some(word) = equal.get(at / 64) {
+        let marks = (!(word >> (at % 64))).trailing_zeros() as usize;
+        at += marks;
+        if marks == 0 || at % 64 != 0 {
+            break;
+        }
+    }
+    at - start
+}
+
+/// How often each symbol occurs, or about how often: then none is missing.
+fn count(data: &[u8], segments: &[Segment], sampling: usize) -> [u32; SYMBOLS] {
+    const STRETCH: usize = 64;
     // Four tables, so that equal neighbours do not wait for each other's increment.
     let mut tables = [[0u32; LITERALS]; 4];
-    let mut counts = [0; SYMBOLS];
-    let mut rest = data;
-    for segment in segments {
-        let (literals, after) = rest.split_at(segment.literals);
-        let quads = literals.chunks_exact(4);
-        for &value in quads.remainder() {
-            tables[0][usize::from(value)] += 1;
-        }
+    for stretch in data.chunks(STRETCH * sampling) {
+        let counted = &stretch[..stretch.len().min(STRETCH)];
+        let (quads, rest) = counted.as_chunks::<4>();
         for quad in quads {
             for (table, &value) in tables.iter_mut().zip(quad) {
                 table[usize::from(value)] += 1;
             }
         }
-        if segment.run > 0 {
-            counts[Length::new(segment.run).symbol] += 1;
+        for &value in rest {
+            tables[0][usize::from(value)] += 1;
         }
-        rest = &after[segment.run..];
     }
+    let mut counts = [0; SYMBOLS];
     for (value, count) in counts[..LITERALS].iter_mut().enumerate() {
-        *count = tables.iter().map(|table| table[value]).sum();
+        *count = sampling as u32 * tables.iter().map(|table| table[value]).sum::<u32>();
     }
     counts[END_OF_BLOCK] = 1;
+    let mut at = 0;
+    for segment in segments.iter().filter(|segment| segment.run > 0) {
+        at += segment.literals;
+        let count = &mut counts[usize::from(data[at])];
+        *count = count.saturating_sub(segment.run as u32);
+        counts[Length::new(segment.run).symbol] += 1;
+        at += segment.run;
+    }
+    if sampling > 1 {
+        counts[..LITERALS].iter_mut().for_each(|count| *count = (*count).max(1));
+    }
     counts
 }
 
@@ -261,22 +315,28 @@ struct BitWriter {
 }
 
 impl BitWriter {
-    /// Makes room for `bits` more.
+    /// Makes room for `bits` more. Room that was not used stays for the next block.
     fn reserve(&mut self, bits: usize) {
-        self.out.resize(self.at + bits / 8 + 16, 0);
+        let needed = self.at + bits / 8 + 16;
+        if needed > self.out.len() {
+            self.out.resize(needed, 0);
+        }
     }
 
     /// Appends up to 32 bits. There must be room.
+    #[inline(always)]
     fn put(&mut self, bits: u32, count: u8) {
         self.buffer |= u64::from(bits) << self.count;
         self.count += u32::from(count);
         self.flush();
     }
 
+    #[inline(always)]
     fn put_word(&mut self, word: Word) {
         self.put(u32::from(word.bits), word.length);
     }
 
+    #[inline(always)]
     fn flush(&mut self) {
         self.out[self.at..self.at + 8].copy_from_slice(&self.buffer.to_le_bytes());
         self.at += (self.count / 8) as usize;
@@ -285,7 +345,7 @@ impl BitWriter {
     }
 
     /// Appends the words of `literals`, four at a time. There must be room.
-    #[inline(never)]
+    #[inline(always)]
     fn literals(&mut self, literals: &[u8], code: &[Word; SYMBOLS]) {
         let join = |a: (u64, u32), b: (u64, u32)| (a.0 | (b.0 << a.1), a.1 + b.1);
         let quads = literals.chunks_exact(4);

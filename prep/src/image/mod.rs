@@ -7,6 +7,7 @@ mod deflate;
 mod huffman;
 mod jpeg;
 mod png;
+mod simd;
 
 use segzero_datasets::Size;
 use serde::{Deserialize, Serialize};

@@ -1,6 +1,7 @@
 //! A PNG writer for photographs.
 
-use super::deflate::{BLOCK_BYTES, Deflater};
+use super::deflate::{BLOCK_BYTES, Deflater, Search};
+use super::simd::for_best_processor;
 use super::{ImageError, PngEffort, Rgb};
 use libdeflater::{Adler32, CompressionLvl, Compressor};
 
@@ -29,7 +30,8 @@ pub fn encode_png(image: &Rgb, effort: PngEffort) -> Result<Vec<u8>, ImageError>
         Ok(out)
     })?;
     out = chunk(out, *b"IDAT", |out| match effort {
-        PngEffort::Fast | PngEffort::Balanced => Ok(compress_runs(image, out)),
+        PngEffort::Fast => Ok(compress_runs(image, Search::CURSORY, out)),
+        PngEffort::Balanced => Ok(compress_runs(image, Search::CLOSE, out)),
         PngEffort::Small => compress_fully(image, out).map_err(|error| refused(&error)),
     })?;
     chunk(out, *b"IEND", Ok)
@@ -54,11 +56,11 @@ fn chunk(
 }
 
 /// The zlib stream of the filtered image, block by block, so that it is never held as a whole.
-fn compress_runs(image: &Rgb, mut out: Vec<u8>) -> Vec<u8> {
+fn compress_runs(image: &Rgb, search: Search, mut out: Vec<u8>) -> Vec<u8> {
     let stride = image.size.width as usize * 3;
     let rows = BLOCK_BYTES.div_ceil(stride + 1);
     out.extend([0x78, 0x01]);
-    let mut deflater = Deflater::new(out);
+    let mut deflater = Deflater::new(out, search);
     let mut sum = Adler32::new();
     let mut above = vec![0; stride];
     let mut filtered = Vec::with_capacity(rows * (stride + 1));
@@ -108,7 +110,14 @@ fn filter(row: &[u8], above: &[u8], out: &mut Vec<u8>) {
     paeth_row(&row[3..], row, &above[3..], above, &mut out[start + 3..]);
 }
 
-fn paeth_row(row: &[u8], left: &[u8], above: &[u8], corner: &[u8], out: &mut [u8]) {
+for_best_processor! {
+    /// Differences from the prediction.
+    fn paeth_row(row: &[u8], left: &[u8], above: &[u8], corner: &[u8], out: &mut [u8]) =
+        paeth_row_portable;
+}
+
+#[inline(always)]
+fn paeth_row_portable(row: &[u8], left: &[u8], above: &[u8], corner: &[u8], out: &mut [u8]) {
     let neighbours = left.iter().zip(above).zip(corner);
     for ((out, &value), ((&left, &above), &corner)) in out.iter_mut().zip(row).zip(neighbours) {
         *out = value.wrapping_sub(paeth(left, above, corner));

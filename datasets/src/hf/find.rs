@@ -5,11 +5,8 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 use super::{open, schema};
+use crate::walk::{self, Folder};
 use crate::{Error, Format, Source};
-
-/// How far below the root files are looked for: a Hugging Face hub cache has
-/// `datasets--ORG--NAME/snapshots/COMMIT/data/*.parquet`.
-const DEPTH: usize = 4;
 
 /// One Parquet file.
 #[derive(Clone, Debug)]
@@ -27,53 +24,35 @@ pub(crate) fn find(root: &Path) -> Result<Vec<Source>, Error> {
         return Ok(if is_parquet(root) { vec![source(root, format)] } else { Vec::new() });
     }
     let mut sources = Vec::new();
-    let mut folders = vec![(root.to_owned(), 0)];
-    while let Some((folder, depth)) = folders.pop() {
-        let (files, inside) = list(&folder)?;
+    for Folder { path, files } in walk::folders(root)? {
+        let formats: Vec<_> = parquet_files(files).filter_map(|file| format_of(&file)).collect();
         for format in [Format::HfEval, Format::HfTrain] {
-            if files.iter().any(|file| format_of(file) == Some(format)) {
-                sources.push(source(&folder, format));
+            if formats.contains(&format) {
+                sources.push(source(&path, format));
             }
-        }
-        if depth < DEPTH {
-            folders.extend(inside.into_iter().map(|folder| (folder, depth + 1)));
         }
     }
     Ok(sources)
 }
 
-/// The shards of a source in name order: train before val before test only if so named.
+/// The shards of a source in name order.
 pub(super) fn shards(source: &Source) -> Result<Vec<Shard>, Error> {
     let folder = &source.annotations;
     let mut files = if folder.is_file() {
         vec![folder.clone()]
     } else {
-        let mut files = list(folder)?.0;
-        files.retain(|file| format_of(file) == Some(source.format));
-        files
+        let entries = fs::read_dir(folder).map_err(|e| Error::new(folder, e))?;
+        let files = parquet_files(entries.flatten().map(|entry| entry.path()));
+        files.filter(|file| format_of(file) == Some(source.format)).collect()
     };
     files.sort();
     let shard = |path: PathBuf| Shard { split: split_of(&path), path };
     Ok(files.into_iter().map(shard).collect())
 }
 
-/// Parquet files and folders in a folder; hidden ones are left out.
-fn list(folder: &Path) -> Result<(Vec<PathBuf>, Vec<PathBuf>), Error> {
-    let (mut files, mut folders) = (Vec::new(), Vec::new());
-    for entry in fs::read_dir(folder).map_err(|e| Error::new(folder, e))? {
-        let entry = entry.map_err(|e| Error::new(folder, e))?;
-        let path = entry.path();
-        if entry.file_name().to_string_lossy().starts_with('.') {
-            continue;
-        } else if is_parquet(&path) {
-            files.push(path);
-        } else if entry.file_type().is_ok_and(|kind| kind.is_dir() || kind.is_symlink())
-            && path.is_dir()
-        {
-            folders.push(path);
-        }
-    }
-    Ok((files, folders))
+/// Those of the files that are Parquet by name, hidden ones left out.
+fn parquet_files(files: impl IntoIterator<Item = PathBuf>) -> impl Iterator<Item = PathBuf> {
+    files.into_iter().filter(|path| is_parquet(path) && !stem(path).starts_with('.'))
 }
 
 fn is_parquet(path: &Path) -> bool {

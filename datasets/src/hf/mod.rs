@@ -1,10 +1,12 @@
 //! Hugging Face Parquet, evaluation and training schema (`protocols.md` §3, `seg-zero.md` §1.6).
 //!
 //! Streamed: one file is open at a time, and of it a handful of rows are decoded at a time, however
-//! large its row groups are.
+//! large its row groups are. Masks are read by [`pages`], the other columns by Arrow's reader.
 
 mod find;
+mod levels;
 mod masks;
+mod pages;
 mod rows;
 mod schema;
 
@@ -24,15 +26,13 @@ use parquet::arrow::arrow_reader::{
 use parquet::errors::ParquetError;
 use parquet::file::metadata::ParquetMetaData;
 
-use crate::{Error, ErrorKind, Format, ReadOptions, Sample, SampleIter, Source};
+use crate::{Error, ErrorKind, Format, ReadOptions, Sample, SampleIter, Size, Source};
 use find::Shard;
+use pages::MaskReader;
 use rows::Shared;
+use schema::Kind;
 
-/// Pixels of masks to decode in one batch. A pixel costs some 20 bytes while Parquet's levels are
-/// turned into lists, so this bounds a batch at well under 100 MB unless one mask alone is larger.
-const BATCH_PIXELS: usize = 2 << 20;
-
-/// Rows in a batch at most; images are a few hundred kB each.
+/// Rows in a batch; images are a few hundred kB each.
 const BATCH_ROWS: usize = 16;
 
 /// Reads one. Shards in name order, rows in file order. A row that cannot be read is an error that
@@ -102,6 +102,8 @@ struct Rows {
     path: PathBuf,
     shared: Shared,
     batches: Option<ParquetRecordBatchReader>,
+    /// The mask column, which goes along with the batches.
+    masks: Option<MaskReader>,
     batch: Option<RecordBatch>,
     /// Next row in the batch.
     next: usize,
@@ -120,9 +122,11 @@ impl Rows {
         let builder = open(&path)?;
         schema::check(builder.schema(), format)
             .map_err(|(column, kind)| Error::new(&path, kind).field(column))?;
-        let projection = projection(&builder, format, options);
-        let batch_rows = batch_rows(&builder);
-        let batches = builder.with_projection(projection).with_batch_size(batch_rows).build();
+        let (projection, mask) = projection(&builder, format, options);
+        let metadata = builder.metadata().clone();
+        let masks = mask.map(|leaf| MaskReader::open(&path, metadata, leaf)).transpose();
+        let masks = masks.map_err(|e| Error::new(&path, e).field("mask"))?;
+        let batches = builder.with_projection(projection).with_batch_size(BATCH_ROWS).build();
         let shared = Shared {
             dataset: dataset.clone(),
             split: shard.split.as_str().into(),
@@ -130,7 +134,7 @@ impl Rows {
             folder: path.parent().unwrap_or(Path::new("")).to_owned(),
         };
         let batches = Some(batches.map_err(|e| Error::new(&path, e))?);
-        Ok(Self { path, shared, batches, batch: None, next: 0, row: 0 })
+        Ok(Self { path, shared, batches, masks, batch: None, next: 0, row: 0 })
     }
 }
 
@@ -138,60 +142,66 @@ impl Iterator for Rows {
     type Item = Result<Sample, Error>;
 
     fn next(&mut self) -> Option<Self::Item> {
+        // Damaged pages make the crate `parquet` (60.1) panic in some seven places, among them a
+        // dictionary page that is not there, a page of no values, and levels that end early. One
+        // damaged shard must not end a run over many, so a panic becomes the error it should have
+        // been. The readers are dropped after any error: nobody sees their broken state.
+        let next = catch_unwind(AssertUnwindSafe(|| self.read_next()))
+            .unwrap_or_else(|_| Err(ParquetError::General("a page is damaged".into())));
+        next.unwrap_or_else(|error| {
+            (self.batches, self.batch) = (None, None);
+            let error = Error::new(&self.path, error);
+            Some(Err(error.record(format_args!("row {} and later", self.row))))
+        })
+    }
+}
+
+impl Rows {
+    /// The next row; the outer error ends the file.
+    fn read_next(&mut self) -> Result<Option<Result<Sample, Error>>, ParquetError> {
         while self.batch.as_ref().is_none_or(|batch| self.next == batch.num_rows()) {
-            match next_batch(self.batches.as_mut()?)? {
-                Ok(batch) => (self.batch, self.next) = (Some(batch), 0),
-                Err(error) => {
-                    (self.batches, self.batch) = (None, None);
-                    let error = Error::new(&self.path, error);
-                    return Some(Err(error.record(format_args!("row {} and later", self.row))));
-                }
-            }
+            let Some(batch) = self.batches.as_mut().and_then(Iterator::next) else {
+                return Ok(None);
+            };
+            (self.batch, self.next) = (Some(batch?), 0);
         }
-        let batch = self.batch.as_ref()?;
-        let sample = rows::sample(&self.shared, batch, self.next).map_err(|(column, kind)| {
-            Error::new(&self.path, kind).record(format_args!("row {}", self.row)).field(column)
-        });
-        (self.next, self.row) = (self.next + 1, self.row + 1);
-        Some(sample)
+        let Some(batch) = self.batch.as_ref() else { return Ok(None) };
+        let (row, number) = (self.next, self.row);
+        let size = rows::size(batch, row);
+        // A mask is passed over even where its size is unknown.
+        let any = size.as_ref().map_or(Size::new(0, 0), |size| *size);
+        let mask = self.masks.as_mut().map(|masks| masks.next(any)).transpose()?;
+        (self.next, self.row) = (row + 1, number + 1);
+        let sample = size
+            .and_then(|_| mask.transpose().map_err(|kind| ("mask", kind)))
+            .and_then(|mask| rows::sample(&self.shared, batch, row, mask));
+        Ok(Some(sample.map_err(|(column, kind)| {
+            Error::new(&self.path, kind).record(format_args!("row {number}")).field(column)
+        })))
     }
 }
 
-/// The next batch. Damaged pages make the crate `parquet` (60.1) panic in some seven places, among
-/// them a dictionary page that is not there, a page of no values, and levels that end early; one
-/// damaged shard must not end a run over many, so a panic is turned into the error it should have
-/// been. The reader is dropped after any error, which makes its broken state unobservable.
-fn next_batch(batches: &mut ParquetRecordBatchReader) -> Option<Result<RecordBatch, ParquetError>> {
-    match catch_unwind(AssertUnwindSafe(|| batches.next())) {
-        Ok(batch) => batch.map(|batch| batch.map_err(ParquetError::from)),
-        Err(_) => Some(Err(ParquetError::General("a page is damaged".into()))),
-    }
-}
-
-/// The columns to read: those of the format, image bytes only if wanted.
+/// The columns for the general reader: those of the format, image bytes only if wanted; and the
+/// mask's, which is read on its own.
 fn projection(
     builder: &ParquetRecordBatchReaderBuilder<File>,
     format: Format,
     options: &ReadOptions,
-) -> ProjectionMask {
+) -> (ProjectionMask, Option<usize>) {
     let schema = builder.parquet_schema();
-    let wanted = |leaf: &usize| {
-        let path = schema.column(*leaf);
-        let parts = path.path().parts();
-        let known = schema::columns(format).iter().any(|(name, _)| *name == parts[0]);
-        let bytes = parts[0] == "image" && parts.get(1).is_some_and(|part| part == "bytes");
-        known && !(bytes && options.skip_images)
-    };
-    let leaves: Vec<usize> = (0..schema.num_columns()).filter(wanted).collect();
-    ProjectionMask::leaves(schema, leaves)
-}
-
-/// Rows to decode at a time, by the mean number of mask pixels in a row.
-fn batch_rows(builder: &ParquetRecordBatchReaderBuilder<File>) -> usize {
-    let densest = builder.metadata().row_groups().iter().map(|group| {
-        let values = group.columns().iter().map(|column| column.num_values()).max().unwrap_or(0);
-        values / group.num_rows().max(1)
-    });
-    let pixels = usize::try_from(densest.max().unwrap_or(0)).unwrap_or(1).max(1);
-    (BATCH_PIXELS / pixels).clamp(1, BATCH_ROWS)
+    let mut leaves = Vec::new();
+    let mut mask = None;
+    for leaf in 0..schema.num_columns() {
+        let column = schema.column(leaf);
+        let parts = column.path().parts();
+        let kind = schema::columns(format).iter().find(|(name, _)| *name == parts[0]);
+        let is_bytes = parts.get(1).is_some_and(|part| part == "bytes");
+        match kind.map(|(_, kind)| kind) {
+            None => {}
+            Some(Kind::Image) if is_bytes && options.skip_images => {}
+            Some(Kind::Mask) => mask = Some(leaf),
+            Some(_) => leaves.push(leaf),
+        }
+    }
+    (ProjectionMask::leaves(schema, leaves), mask)
 }

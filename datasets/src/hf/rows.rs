@@ -11,10 +11,7 @@ use arrow_array::{Array, ArrayRef, RecordBatch};
 use arrow_schema::DataType;
 use bytes::Bytes;
 
-use super::masks::mask_from_bits;
-use crate::{
-    ErrorKind, Format, Geometry, ImageRef, ImageSource, Mask, MaskError, Query, Sample, Size,
-};
+use crate::{ErrorKind, Format, Geometry, ImageRef, ImageSource, Mask, Query, Sample, Size};
 
 /// A column and what is wrong in one row of it.
 pub(super) type Fault = (&'static str, ErrorKind);
@@ -28,14 +25,24 @@ pub(super) struct Shared {
     pub folder: PathBuf,
 }
 
-/// One row as a sample.
-pub(super) fn sample(shared: &Shared, batch: &RecordBatch, row: usize) -> Result<Sample, Fault> {
+/// The size that a row states.
+pub(super) fn size(batch: &RecordBatch, row: usize) -> Result<Size, Fault> {
+    Row { batch, row }.size()
+}
+
+/// One row as a sample; `mask` for the evaluation schema.
+pub(super) fn sample(
+    shared: &Shared,
+    batch: &RecordBatch,
+    row: usize,
+    mask: Option<Mask>,
+) -> Result<Sample, Fault> {
     let row = Row { batch, row };
     let size = row.size()?;
     let train = shared.format == Format::HfTrain;
-    let (key, text, geometry) = match train {
-        true => (row.id("id")?, row.text("problem")?, Geometry::Solution(row.text("solution")?)),
-        false => (row.id("ann_id")?, row.text("text")?, Geometry::Mask(row.mask("mask", size)?)),
+    let (key, text, geometry) = match mask {
+        None => (row.id("id")?, row.text("problem")?, Geometry::Solution(row.text("solution")?)),
+        Some(mask) => (row.id("ann_id")?, row.text("text")?, Geometry::Mask(mask)),
     };
     let image_id = if train { key.clone() } else { row.id("image_id")? };
     // `refcocog_16521`: the number is the COCO annotation id (`seg-zero.md` §1.6).
@@ -137,33 +144,6 @@ impl Row<'_> {
     fn skips_images(&self) -> bool {
         let image = self.batch.column_by_name("image").and_then(|image| image.as_struct_opt());
         image.is_none_or(|image| image.column_by_name("bytes").is_none())
-    }
-
-    fn mask(&self, name: &'static str, size: Size) -> Result<Mask, Fault> {
-        let column = self.column(name)?;
-        let masks = column.as_list_opt::<i32>().ok_or_else(|| mistyped(name, column))?;
-        let rows = masks.values().as_list_opt::<i32>().ok_or_else(|| mistyped(name, column))?;
-        let pixels = rows.values().as_boolean_opt().ok_or_else(|| mistyped(name, column))?;
-        let bound = |i: usize| masks.value_offsets()[i] as usize;
-        let (first, last) = (bound(self.row), bound(self.row + 1));
-        if last - first != size.height as usize {
-            let found = format!("{}", last - first);
-            return Err(unexpected(name, &format!("img_height = {} rows", size.height), found));
-        }
-        let bounds = &rows.value_offsets()[first..=last];
-        let ragged = |pair: &[i32]| (pair[1] - pair[0]) as u32 != size.width;
-        if let Some(y) = bounds.windows(2).position(ragged) {
-            let found = format!("{} in row {y}", bounds[y + 1] - bounds[y]);
-            return Err(unexpected(name, &format!("img_width = {} pixels", size.width), found));
-        }
-        let (start, end) = (bounds[0] as usize, bounds[bounds.len() - 1] as usize);
-        let null = |nulls: &arrow_buffer::NullBuffer| nulls.slice(start, end - start).null_count();
-        if pixels.nulls().is_some_and(|nulls| null(nulls) > 0) {
-            return Err(unexpected(name, "true or false in every pixel", "null".into()));
-        }
-        let bits = pixels.values();
-        mask_from_bits(bits.values(), bits.offset() + start, size)
-            .map_err(|e: MaskError| (name, e.into()))
     }
 }
 

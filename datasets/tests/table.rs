@@ -46,6 +46,28 @@ fn target(sample: &Sample) -> Mask {
     sample.geometry.rasterize(Size::new(5, 5), FillRegime::default()).unwrap().target
 }
 
+/// The first fenced block of this language in the recipe for one's own masks.
+fn recipe(language: &str) -> String {
+    let page = Path::new(env!("CARGO_MANIFEST_DIR")).join("../docs/own-masks.md");
+    let page = fs::read_to_string(page).unwrap();
+    let (_, block) = page.split_once(&format!("```{language}\n")).unwrap();
+    block.split_once("```").unwrap().0.to_owned()
+}
+
+#[test]
+fn the_tables_of_the_recipe_are_read() {
+    let samples = read("my.csv", recipe("csv"));
+    assert_eq!(
+        samples.iter().map(|s| s.key.as_str()).collect::<Vec<_>>(),
+        ["cup-1", "knife-1", "dog-1"]
+    );
+    assert_eq!(texts(&samples[0]), ["the red cup on the left", "the mug next to the sink"]);
+    assert_eq!(&*samples[2].split, "val");
+    let samples = read("my.jsonl", recipe("jsonl"));
+    assert_eq!(samples.len(), 3);
+    assert_eq!(target(&samples[1]), square());
+}
+
 #[test]
 fn csv_in_every_form_of_mask() {
     let table = concat!(
@@ -110,7 +132,13 @@ fn rows_of_one_id_are_one_sample() {
     assert_eq!(texts(&samples[0]), ["first", "second", "third"]);
     assert_eq!(texts(&samples[1]), ["other"]);
 
-    let table = table.to_owned() + "1,a.jpg,late,[]\n";
+    let table = "id,split,image,text,polygons\n1,val,a.jpg,first,[]\n1,,,second,\n";
+    let samples = read("t.csv", table);
+    assert_eq!((&*samples[0].split, texts(&samples[0])), ("val", vec!["first", "second"]));
+
+    let table = "id,image,text,polygons\n1,a.jpg,first,[]\n1,,second,\n1,,third,\n2,b.jpg,x,[]\n"
+        .to_owned()
+        + "1,a.jpg,late,[]\n";
     let message = fault("t.csv", &table);
     assert!(message.contains("line 6: field `id`: expected rows of one id to follow"), "{message}");
     assert_eq!(try_read("t.csv", &table).iter().filter(|s| s.is_ok()).count(), 2);

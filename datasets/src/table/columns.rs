@@ -56,7 +56,7 @@ pub(super) fn check<'a>(
 /// Whether columns are those of a table, misspellings aside.
 pub(super) fn are_ours<'a>(present: impl Iterator<Item = &'a str> + Clone) -> bool {
     let has = |name: &&str| present.clone().any(|there| there == *name);
-    has(&"image") && (has(&"text") || has(&"texts")) && MASKS.iter().any(|mask| has(mask))
+    has(&"image") && (has(&"text") || has(&"texts")) && MASKS.iter().any(has)
 }
 
 fn missing<'a>(wanted: &str, present: impl Iterator<Item = &'a str> + Clone) -> ErrorKind {

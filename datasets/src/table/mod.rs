@@ -107,8 +107,14 @@ impl Iterator for Samples {
 }
 
 impl Samples {
-    /// Split and key of a row: its own, or `train` and its number among the rows.
+    /// Split and key of a row: its own, or `train` and its number among the rows. A further row of
+    /// the current id may leave its split empty as well.
     fn identity(&mut self, row: &Row) -> Identity {
+        if let (Some(id), None, Some((_, current))) = (&row.id, &row.split, &self.current)
+            && *id == current.1
+        {
+            return current.clone();
+        }
         let name = row.split.as_deref().unwrap_or("train");
         let split = match self.splits.get(name) {
             Some(split) => split.clone(),

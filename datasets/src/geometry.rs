@@ -2,7 +2,8 @@
 
 use std::path::PathBuf;
 
-use crate::{Error, ErrorKind, FillRegime, Mask, MaskError, Size, mask::PolygonFault};
+use crate::mask::{PolygonFault, check_size};
+use crate::{Error, ErrorKind, FillRegime, Mask, MaskError, Size};
 
 /// A mask as the data set states it. Kept unrasterised, so that a hundred thousand samples stay small.
 #[derive(Clone, Debug)]
@@ -109,6 +110,7 @@ fn some_if_any(mask: Mask) -> Option<Mask> {
 
 /// The union over annotations. Overlap is counted within each annotation, as REFER does.
 fn rasterize_coco(annotations: &[CocoSegmentation], size: Size) -> Result<Masks, MaskError> {
+    check_size(size)?;
     let mut union: Option<Mask> = None;
     let mut overlap = Mask::empty(size);
     let mut parts = 0;

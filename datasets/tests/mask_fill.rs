@@ -1,6 +1,7 @@
 //! OpenCV's polygon filling against vectors made with its released versions (`protocols.md` §6.3).
 
-use segzero_datasets::{FillRegime, Mask, Size};
+use segzero_datasets::{FillRegime, Mask, MaskError, Size, mask::PolygonFault};
+use segzero_test_support::fixture;
 
 const REGIMES: [FillRegime; 3] = [FillRegime::OpencvA, FillRegime::OpencvB, FillRegime::OpencvC];
 
@@ -31,5 +32,40 @@ fn conformance_vectors() {
             let mask = Mask::fill_polygon(Size::new(*width, *height), polygon, regime).unwrap();
             assert_eq!(mask.to_coco_string(), *string, "{polygon:?} {regime:?}");
         }
+    }
+}
+
+/// 300 random polygons a regime, half of them leaving the image (`fixtures/masks/generate.py`).
+#[test]
+fn random_polygons_equal_opencv() {
+    for (regime, name) in REGIMES.into_iter().zip(["fill_a", "fill_b", "fill_c"]) {
+        let path = fixture(env!("CARGO_MANIFEST_DIR"), &format!("masks/{name}.json"));
+        type Case = (u32, u32, Vec<[i32; 2]>, String);
+        let cases: Vec<Case> = serde_json::from_slice(&std::fs::read(path).unwrap()).unwrap();
+        assert_eq!(cases.len(), 300);
+        for (height, width, polygon, string) in cases {
+            let mask = Mask::fill_polygon(Size::new(width, height), &polygon, regime).unwrap();
+            assert_eq!(mask.to_coco_string(), string, "{polygon:?} {regime:?}");
+        }
+    }
+}
+
+#[test]
+fn bad_vertices_are_refused() {
+    let size = Size::new(9, 9);
+    let fault = |reason| Err(MaskError::Polygon { polygon: 0, reason });
+    for regime in REGIMES {
+        assert_eq!(Mask::fill_polygon(size, &[], regime), fault(PolygonFault::Empty));
+        let far = [[0, 0], [i32::MIN, 4], [3, 3]];
+        assert_eq!(Mask::fill_polygon(size, &far, regime), fault(PolygonFault::NotFinite));
+    }
+}
+
+#[test]
+fn polygons_beside_the_image_leave_it_empty() {
+    for regime in REGIMES {
+        let beside = [[20, 1], [30, 1], [25, 5]];
+        assert!(Mask::fill_polygon(Size::new(9, 9), &beside, regime).unwrap().is_empty());
+        assert!(Mask::fill_polygon(Size::new(0, 0), &beside, regime).unwrap().is_empty());
     }
 }

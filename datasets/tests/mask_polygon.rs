@@ -1,6 +1,7 @@
 //! COCO polygons against vectors made with pycocotools 2.0.11 (`protocols.md` §6.1).
 
 use segzero_datasets::{Bbox, Mask, MaskError, Size, mask::PolygonFault};
+use segzero_test_support::fixture;
 
 /// Height, width, polygon, runs, string, area, box as `[x, y, width, height]`.
 type Vector<'a> = (u32, u32, &'a [f64], &'a [u32], &'a str, u64, [f64; 4]);
@@ -29,6 +30,34 @@ fn conformance_vectors() {
         assert_eq!(mask.area(), area, "{polygon:?}");
         let found = mask.bbox().map_or([0.0; 4], Bbox::to_coco_xywh);
         assert_eq!(found, bbox, "{polygon:?}");
+    }
+}
+
+/// Height, width, polygons, union, overlap, intersection of the first two, area, box.
+type Case = (u32, u32, Vec<Vec<f64>>, String, String, String, u64, [f64; 4]);
+
+/// 250 random lists of polygons, half of them leaving the image (`fixtures/masks/generate.py`).
+#[test]
+fn random_polygons_equal_pycocotools() {
+    let json = std::fs::read(fixture(env!("CARGO_MANIFEST_DIR"), "masks/polygons.json")).unwrap();
+    let cases: Vec<Case> = serde_json::from_slice(&json).unwrap();
+    assert_eq!(cases.len(), 250);
+    for (height, width, polygons, union, overlap, both, area, bbox) in cases {
+        let size = Size::new(width, height);
+        let (mask, twice) = Mask::from_polygons_with_overlap(size, &polygons).unwrap();
+        assert_eq!(mask.to_coco_string(), union, "{polygons:?}");
+        assert_eq!(twice.to_coco_string(), overlap, "{polygons:?}");
+        assert_eq!(mask.area(), area, "{polygons:?}");
+        assert_eq!(mask.bbox().map_or([0.0; 4], Bbox::to_coco_xywh), bbox, "{polygons:?}");
+        assert_eq!(Mask::from_polygons(size, &polygons).unwrap(), mask);
+
+        let parts: Vec<Mask> =
+            polygons.iter().map(|p| Mask::from_polygons(size, &[p]).unwrap()).collect();
+        let first_two =
+            parts.iter().take(2).fold(Mask::full(size), |a, b| a.intersection(b).unwrap());
+        assert_eq!(first_two.to_coco_string(), both, "{polygons:?}");
+        let merged = parts.iter().fold(Mask::empty(size), |a, b| a.union(b).unwrap());
+        assert_eq!(merged, mask);
     }
 }
 
@@ -64,4 +93,20 @@ fn bad_polygons_are_refused() {
         let found = Mask::from_polygons(Size::new(5, 5), &[good.clone(), polygon]);
         assert_eq!(found, Err(MaskError::Polygon { polygon: 1, reason }));
     }
+}
+
+/// Memory follows what the polygon crosses, not the size that a file claims.
+#[test]
+fn a_small_polygon_in_a_huge_image_is_cheap() {
+    let size = Size::new(i32::MAX as u32, 1);
+    let triangle = [-1e6, 0., 5., -4., 5., 9.];
+    let mask = Mask::from_polygons(size, &[triangle]).unwrap();
+    assert_eq!(mask.runs(), [0, 5, i32::MAX as u32 - 5]);
+}
+
+#[test]
+fn an_outline_that_crosses_columns_without_end_is_refused() {
+    let zigzag: Vec<f64> = (0..20).flat_map(|i| [f64::from(i % 2) * 1e6, 0.5]).collect();
+    let found = Mask::from_polygons(Size::new(1_000_000, 1), &[zigzag]);
+    assert_eq!(found, Err(MaskError::Polygon { polygon: 0, reason: PolygonFault::TooComplex }));
 }

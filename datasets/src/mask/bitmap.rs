@@ -18,22 +18,68 @@ impl Mask {
         if pixels.is_empty() {
             return Ok(Self::empty(size));
         }
-        let mut mask = FromRows::new(size, [0, 0]);
-        pixels.chunks_exact(size.width as usize).for_each(|row| mask.push(row));
-        Ok(mask.finish())
+        let width = size.width as usize;
+        let background = vec![0; width];
+        let above = std::iter::once(&background[..]).chain(pixels.chunks_exact(width));
+        let below = pixels.chunks_exact(width).chain([&background[..]]);
+        let mut crossings = Crossings::new(size);
+        for (y, (row, above)) in (0..).zip(below.zip(above)) {
+            cross_rows(row, above, [0, y], &mut crossings);
+        }
+        Ok(crossings.to_mask())
     }
 
     /// A row-major bitmap of 0 and 1.
     pub fn to_bitmap(&self) -> Vec<u8> {
         let (w, h) = (self.size.width as usize, self.size.height as usize);
         let mut pixels = vec![0u8; w * h];
+        // First only where a column changes value, then every row from the one above: a pass over
+        // the rows in memory order, where filling columns would touch a cache line per pixel.
         for range in self.foreground() {
-            for index in range {
-                let (x, y) = (index as usize / h, index as usize % h);
-                pixels[y * w + x] = 1;
+            let (mut x, mut y) = (range.start as usize / h, range.start as usize % h);
+            let mut left = range.len();
+            while left > 0 {
+                pixels[y * w + x] ^= 1;
+                let end = y + left.min(h - y);
+                if end < h {
+                    pixels[end * w + x] ^= 1;
+                }
+                left -= end - y;
+                (x, y) = (x + 1, 0);
             }
         }
+        for y in 1..h {
+            let (above, row) = pixels[(y - 1) * w..(y + 1) * w].split_at_mut(w);
+            row.iter_mut().zip(above).for_each(|(pixel, above)| *pixel ^= *above);
+        }
         pixels
+    }
+}
+
+/// Records the pixels of a row that differ from the one above, the first lying at `[x, y]`.
+fn cross_rows(row: &[u8], above: &[u8], [x, y]: [u32; 2], crossings: &mut Crossings) {
+    let mut cross = |i: usize, pixel: u8, above: u8| {
+        if (pixel != 0) != (above != 0) {
+            crossings.push(x + i as u32, y);
+        }
+    };
+    let ((blocks, rest), (blocks_above, rest_above)) = (row.as_chunks::<32>(), above.as_chunks());
+    for (i, (block, above)) in blocks.iter().zip(blocks_above).enumerate() {
+        if block == above {
+            continue;
+        }
+        let words = block.as_chunks().0.iter().zip(above.as_chunks().0);
+        for (j, (&word, &above)) in words.enumerate() {
+            let mut changed = u64::from_le_bytes(word) ^ u64::from_le_bytes(above);
+            while changed != 0 {
+                let k = changed.trailing_zeros() as usize / 8;
+                cross(i * 32 + j * 8 + k, word[k], above[k]);
+                changed &= !(0xff << (8 * k));
+            }
+        }
+    }
+    for (i, (&pixel, &above)) in rest.iter().zip(rest_above).enumerate() {
+        cross(blocks.len() * 32 + i, pixel, above);
     }
 }
 
@@ -47,40 +93,39 @@ pub(super) struct FromRows {
     y: u32,
     /// The row before; empty at first, when it counts as background.
     above: Vec<u8>,
+    is_packed: bool,
 }
 
 impl FromRows {
     /// No rows yet; the first pixel of the window lies at `origin`.
     pub(super) fn new(size: Size, origin: [u32; 2]) -> Self {
-        Self { crossings: Crossings::new(size), left: origin[0], y: origin[1], above: Vec::new() }
+        let crossings = Crossings::new(size);
+        Self { crossings, left: origin[0], y: origin[1], above: Vec::new(), is_packed: false }
     }
 
     /// The next row, one byte a pixel.
     pub(super) fn push(&mut self, row: &[u8]) {
         self.above.resize(row.len(), 0);
-        for (chunk, (row, above)) in row.chunks(32).zip(self.above.chunks(32)).enumerate() {
-            if row == above {
-                continue;
-            }
-            for (i, (&pixel, &above)) in row.iter().zip(above).enumerate() {
-                if (pixel != 0) != (above != 0) {
-                    self.crossings.push(self.left + (chunk * 32 + i) as u32, self.y);
-                }
-            }
-        }
+        cross_rows(row, &self.above, [self.left, self.y], &mut self.crossings);
         self.above.copy_from_slice(row);
         self.y += 1;
     }
 
-    /// The next row, one bit a pixel, the highest bit first.
+    /// The next row, one bit a pixel, the highest bit first. All rows of a mask are given alike.
     pub(super) fn push_packed(&mut self, row: &[u8]) {
+        self.is_packed = true;
         self.above.resize(row.len(), 0);
-        for (byte, (&row, &above)) in row.iter().zip(&self.above).enumerate() {
+        let end = self.crossings.size().width;
+        for (byte, (&row, &above)) in (0..).zip(row.iter().zip(&self.above)) {
             let mut changed = row ^ above;
             while changed != 0 {
                 let bit = changed.leading_zeros();
                 changed ^= 0x80 >> bit;
-                self.crossings.push(self.left + byte as u32 * 8 + bit, self.y);
+                let x = self.left + byte * 8 + bit;
+                // The last byte may have bits beyond the row.
+                if x < end {
+                    self.crossings.push(x, self.y);
+                }
             }
         }
         self.above.copy_from_slice(row);
@@ -89,10 +134,11 @@ impl FromRows {
 
     /// The mask; below the window there is background.
     pub(super) fn finish(mut self) -> Mask {
-        for (x, &above) in (self.left..).zip(&self.above) {
-            if above != 0 {
-                self.crossings.push(x, self.y);
-            }
+        let background = vec![0; self.above.len()];
+        if self.is_packed {
+            self.push_packed(&background)
+        } else {
+            self.push(&background)
         }
         self.crossings.to_mask()
     }

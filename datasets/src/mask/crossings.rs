@@ -18,6 +18,11 @@ impl Crossings {
         Self { size, at: Vec::new() }
     }
 
+    /// Size of the image.
+    pub(super) fn size(&self) -> Size {
+        self.size
+    }
+
     /// Number of crossings so far.
     pub(super) fn len(&self) -> usize {
         self.at.len()

@@ -22,15 +22,15 @@ pub enum MaskError {
     /// The string ends inside a number.
     #[error("the RLE string ends inside a number")]
     Truncated,
-    /// A run below zero or above 2^32.
-    #[error("run {index} is {value}")]
+    /// A run below zero or of 2^32 pixels or more.
+    #[error("run {index} is {value}, which no run can be")]
     BadRun {
         /// Which run.
         index: usize,
         /// Its value.
         value: i64,
     },
-    /// More than 2^32 - 1 pixels.
+    /// 2^32 pixels or more, or a side of 2^31 or more.
     #[error("a mask of {size} has too many pixels")]
     TooLarge {
         /// The size.

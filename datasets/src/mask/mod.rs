@@ -99,15 +99,8 @@ impl Mask {
     }
 
     /// Half-open ranges of column-major indices that are foreground, ascending.
-    pub fn foreground(&self) -> impl Iterator<Item = std::ops::Range<u32>> + '_ {
-        self.runs
-            .chunks(2)
-            .scan(0u32, |end, pair| {
-                let start = *end + pair[0];
-                *end = start + pair.get(1).copied().unwrap_or(0);
-                Some(start..*end)
-            })
-            .filter(|range| !range.is_empty())
+    pub fn foreground(&self) -> Foreground<'_> {
+        Foreground { runs: &self.runs, end: 0 }
     }
 
     /// The tightest box of inclusive pixel indices; `None` for an empty mask. Found from the
@@ -136,9 +129,37 @@ impl Mask {
     }
 }
 
-/// Indices must fit `u32`.
-fn check_size(size: Size) -> Result<(), MaskError> {
-    if size.pixels() > u64::from(u32::MAX) {
+/// Iterator of [`Mask::foreground`].
+#[derive(Clone, Debug)]
+pub struct Foreground<'a> {
+    runs: &'a [u32],
+    /// End of the range before.
+    end: u32,
+}
+
+impl Iterator for Foreground<'_> {
+    type Item = std::ops::Range<u32>;
+
+    fn next(&mut self) -> Option<Self::Item> {
+        let &[gap, length, ref rest @ ..] = self.runs else {
+            return None;
+        };
+        let start = self.end + gap;
+        (self.runs, self.end) = (rest, start + length);
+        Some(start..self.end)
+    }
+
+    fn size_hint(&self) -> (usize, Option<usize>) {
+        (self.runs.len() / 2, Some(self.runs.len() / 2))
+    }
+}
+
+impl ExactSizeIterator for Foreground<'_> {}
+
+/// Indices must fit `u32`, and columns and rows the `i32` of boxes.
+pub(crate) fn check_size(size: Size) -> Result<(), MaskError> {
+    let side = size.width.max(size.height);
+    if size.pixels() > u64::from(u32::MAX) || i32::try_from(side).is_err() {
         return Err(MaskError::TooLarge { size });
     }
     Ok(())

@@ -34,13 +34,19 @@ impl Mask {
     pub fn intersection_area(&self, other: &Self) -> Result<u64, MaskError> {
         self.same_size(other)?;
         let (mut left, mut right) = (self.foreground(), other.foreground());
-        let (mut a, mut b) = (left.next(), right.next());
-        let mut area = 0u64;
-        while let (Some(p), Some(q)) = (&a, &b) {
-            area += u64::from(p.end.min(q.end).saturating_sub(p.start.max(q.start)));
-            if p.end < q.end { a = left.next() } else { b = right.next() }
+        let (Some(mut a), Some(mut b)) = (left.next(), right.next()) else {
+            return Ok(0);
+        };
+        let mut area = 0;
+        loop {
+            area += u64::from(a.end.min(b.end).saturating_sub(a.start.max(b.start)));
+            let (ending, its) =
+                if a.end < b.end { (&mut a, &mut left) } else { (&mut b, &mut right) };
+            match its.next() {
+                Some(next) => *ending = next,
+                None => return Ok(area),
+            }
         }
-        Ok(area)
     }
 
     fn same_size(&self, other: &Self) -> Result<(), MaskError> {

@@ -146,7 +146,7 @@ impl Edge {
     fn cross_columns(&self, size: Size, crossings: &mut Crossings) {
         let (low, high) = (self.start[0].min(self.end[0]), self.start[0].max(self.end[0]));
         let first = (low - 2 + SCALE - 1).div_euclid(SCALE).max(0);
-        let last = (high - 3).div_euclid(SCALE).min(size.width.min(i32::MAX as u32) as i32 - 1);
+        let last = (high - 3).div_euclid(SCALE).min(size.width as i32 - 1);
         for column in first..=last {
             let x = SCALE * column + 2;
             let fine_y = if self.x_is_major { self.row_by_x(x) } else { self.row_by_y(x) };

@@ -136,9 +136,9 @@ impl FromRows {
     pub(super) fn finish(mut self) -> Mask {
         let background = vec![0; self.above.len()];
         if self.is_packed {
-            self.push_packed(&background)
+            self.push_packed(&background);
         } else {
-            self.push(&background)
+            self.push(&background);
         }
         self.crossings.to_mask()
     }

@@ -96,13 +96,14 @@ fn coverage(size: Size, masks: &[Mask], times: i32) -> Mask {
 
 /// Records where the outline of a polygon crosses the middles of the image's columns.
 fn cross_columns(xy: &[f64], size: Size, crossings: &mut Crossings) -> Result<(), PolygonFault> {
-    if xy.len() % 2 != 0 {
+    if !xy.len().is_multiple_of(2) {
         return Err(PolygonFault::OddLength);
     }
     if xy.len() < 6 {
         return Err(PolygonFault::TooShort);
     }
-    if xy.iter().any(|c| !(c.abs() <= f64::from(MAX_COORDINATE))) {
+    // Not `any(... > ...)`, which NaN would pass.
+    if !xy.iter().all(|c| c.abs() <= f64::from(MAX_COORDINATE)) {
         return Err(PolygonFault::NotFinite);
     }
     if size.pixels() == 0 {

@@ -10,6 +10,8 @@ use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
 
+use failure::Failure;
+
 /// Prepare, run, train and score reasoning segmentation (Seg-Zero), from raw files to a report.
 #[derive(Parser)]
 #[command(version, propagate_version = true)]
@@ -34,15 +36,27 @@ enum Command {
 }
 
 fn main() -> ExitCode {
-    let result = match Cli::parse().command {
-        Command::Demo(args) => commands::demo::run(args),
-        Command::Inspect(args) => commands::inspect::run(args),
-        Command::Prep(args) => commands::prep::run(args),
-        Command::Preview(args) => commands::preview::run(args),
-        Command::Eval(args) => commands::eval::run(args),
-    };
+    let result = Cli::parse().command.run();
     result.unwrap_or_else(|failure| {
         eprintln!("{failure}");
         ExitCode::from(2)
     })
+}
+
+/// Runs the command of a command line whose first word is the program: how one command calls
+/// another, exactly as the user would.
+fn run<'a>(words: impl Iterator<Item = &'a str>) -> Result<ExitCode, Failure> {
+    Cli::try_parse_from(words).map_err(Failure::new)?.command.run()
+}
+
+impl Command {
+    fn run(self) -> Result<ExitCode, Failure> {
+        match self {
+            Self::Demo(args) => commands::demo::run(args),
+            Self::Inspect(args) => commands::inspect::run(args),
+            Self::Prep(args) => commands::prep::run(args),
+            Self::Preview(args) => commands::preview::run(args),
+            Self::Eval(args) => commands::eval::run(args),
+        }
+    }
 }

@@ -11,7 +11,9 @@ use std::collections::HashMap;
 use std::collections::hash_map::Entry;
 use std::path::{Path, PathBuf};
 
-use segzero_datasets::{Error, ErrorKind, FillRegime, Geometry, Mask, MaskError, Size};
+use segzero_datasets::{
+    Error, ErrorKind, FillRegime, Geometry, Mask, MaskError, Query, Sample, Size,
+};
 
 use crate::Names;
 
@@ -95,6 +97,21 @@ impl Predictions {
                 self.items.push(item);
             }
         }
+    }
+
+    /// The mask predicted for a query: found by the query's key, or else by its sample's; `None`
+    /// where there is none.
+    ///
+    /// # Errors
+    /// A mask that cannot be read or whose size is not `size`; names the file and line.
+    pub fn for_query(
+        &self,
+        sample: &Sample,
+        query: &Query,
+        size: Size,
+    ) -> Result<Option<Mask>, Error> {
+        let position = self.find(&sample.query_key(query)).or_else(|| self.find(&sample.key));
+        position.map(|position| self.mask(position, size)).transpose()
     }
 
     /// Position of the prediction for a key. A file name may spell a colon or slash as `_` or `-`.

@@ -155,15 +155,15 @@ impl Target {
             let ones = masks.overlap.as_ref().and_then(|overlap| mask.difference(overlap).ok());
             let ones = ones.as_ref().unwrap_or(mask);
             let found = seg_zero(mask, ones, circles, scratch)?;
-            Some(Self::assemble(ones.size(), ones.bbox()?, found))
+            Some(Self::assemble(mask.size(), found))
         } else {
             let found = inscribed(mask, points, border, circles, scratch)?;
-            Some(Self::assemble(mask.size(), mask.bbox()?, found))
+            Some(Self::assemble(mask.size(), found))
         }
     }
 
-    fn assemble(size: Size, bbox: Bbox, found: Circles) -> Self {
-        let Circles { circles, degenerate, tie } = found;
+    fn assemble(size: Size, found: Circles) -> Self {
+        let Circles { bbox, circles, degenerate, tie } = found;
         let last = [bbox.x1, bbox.y1].map(|last| last as u32 + 1);
         let touches_border =
             bbox.x0 == 0 || bbox.y0 == 0 || last[0] == size.width || last[1] == size.height;

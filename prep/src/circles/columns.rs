@@ -2,7 +2,7 @@
 
 use std::ops::Range;
 
-use segzero_datasets::{Mask, Size};
+use segzero_datasets::{Bbox, Mask, Size};
 
 use super::{Disc, floor_sqrt};
 use crate::Border;
@@ -29,6 +29,10 @@ pub(super) struct Columns {
     /// Whether the pixels just left and right of the box count as background.
     pub closed_left: bool,
     pub closed_right: bool,
+    /// Whether intervals may reach past the image.
+    pub open: bool,
+    /// Length of the longest interval there has been.
+    pub longest: i64,
     /// Intervals of all columns, in order; those of column `i` are `first[i]..first[i + 1]`.
     intervals: Vec<Interval>,
     first: Vec<u32>,
@@ -43,38 +47,56 @@ impl Columns {
         self.intervals.clear();
         self.first.clear();
         self.first.push(0);
-        let mut foreground = mask.foreground().peekable();
-        let Some(start) = foreground.peek().map(|range| range.start) else { return false };
-        self.left = start / rows;
-        let mut base = self.left * rows;
-        let (mut top, mut bottom) = (rows, 0);
-        for range in foreground {
-            let mut start = range.start;
+        let runs = mask.runs();
+        let Some(&before) = runs.first().filter(|_| runs.len() > 1) else { return false };
+        self.left = before / rows;
+        // The first row of the current run, in the current column.
+        let mut start = before % rows;
+        let (mut top, mut bottom, mut longest) = (rows, 0, 0);
+        for pair in runs[1..].chunks(2) {
+            let mut left = pair[0];
             loop {
-                while start - base >= rows {
-                    self.first.push(self.intervals.len() as u32);
-                    base += rows;
-                }
-                let end = (range.end - base).min(rows);
-                top = top.min(start - base);
-                bottom = bottom.max(end);
-                self.intervals.push(Interval { start: i64::from(start - base), end: end.into() });
-                if range.end - base <= rows {
+                let end = start + left.min(rows - start);
+                (top, bottom) = (top.min(start), bottom.max(end));
+                longest = longest.max(end - start);
+                self.intervals.push(Interval { start: start.into(), end: end.into() });
+                left -= end - start;
+                start = end;
+                if left == 0 {
                     break;
                 }
-                start = base + rows;
+                self.next_column();
+                start = 0;
             }
+            let Some(mut gap) = pair.get(1).copied() else { break };
+            while gap >= rows - start {
+                gap -= rows - start;
+                self.next_column();
+                start = 0;
+            }
+            start += gap;
         }
-        self.first.push(self.intervals.len() as u32);
+        self.next_column();
+        // Background at the end has led past the last column.
+        while self.first.len() > 2
+            && self.first[self.first.len() - 2] == self.intervals.len() as u32
+        {
+            self.first.pop();
+        }
         (self.top, self.height) = (top, bottom - top);
         self.width = self.first.len() as u32 - 1;
-        let open = border == Border::Open;
-        self.closed_left = !(open && self.left == 0);
-        self.closed_right = !(open && self.left + self.width == image_width);
-        if open && (top == 0 || bottom == rows) {
+        self.longest = longest.into();
+        self.open = border == Border::Open;
+        self.closed_left = !(self.open && self.left == 0);
+        self.closed_right = !(self.open && self.left + self.width == image_width);
+        if self.open && (top == 0 || bottom == rows) {
             self.open_ends(rows.into());
         }
         true
+    }
+
+    fn next_column(&mut self) {
+        self.first.push(self.intervals.len() as u32);
     }
 
     /// Extends the intervals that touch the first or last row of the image.
@@ -82,11 +104,19 @@ impl Columns {
         for interval in &mut self.intervals {
             if interval.start == 0 {
                 interval.start -= BEYOND;
+                self.longest = BEYOND;
             }
             if interval.end == rows {
                 interval.end += BEYOND;
+                self.longest = BEYOND;
             }
         }
+    }
+
+    /// The mask's box.
+    pub fn bbox(&self) -> Bbox {
+        let [x0, y0] = [self.left, self.top].map(|first| first as i32);
+        Bbox { x0, y0, x1: x0 + self.width as i32 - 1, y1: y0 + self.height as i32 - 1 }
     }
 
     /// Intervals of column `x` of the box.
@@ -102,6 +132,8 @@ impl Columns {
         let changed = column(center - reach)..column(center + reach + 1);
         let begin = self.first[changed.start] as usize;
         let end = self.first[changed.end] as usize;
+        // Of an interval that reaches past an open border no piece without a pixel is kept.
+        let (top, bottom) = (i64::from(self.top), i64::from(self.top + self.height));
         self.spare.clear();
         let mut from = begin;
         for x in changed.clone() {
@@ -109,8 +141,13 @@ impl Columns {
             let (low, high) = disc.rows(i64::from(self.left) + x as i64).unwrap_or((1, 0));
             for &Interval { start, end } in &self.intervals[from..to] {
                 let above = Interval { start, end: end.min(low) };
+                if above.end > start.max(top) {
+                    self.spare.push(above);
+                }
                 let below = Interval { start: start.max(high + 1), end };
-                self.spare.extend([above, below].iter().filter(|i| i.start < i.end));
+                if below.start < end.min(bottom) {
+                    self.spare.push(below);
+                }
             }
             from = to;
             self.first[x + 1] = (begin + self.spare.len()) as u32;

@@ -2,7 +2,7 @@
 
 use std::ops::Range;
 
-use super::columns::{Columns, Interval};
+use super::columns::Columns;
 use super::lanes::Lanes;
 
 /// Blocks of one column each, ordered by rows of blocks: neighbouring columns lie side by side, as the
@@ -44,38 +44,69 @@ impl<B: Copy> Field<B> {
     /// Computes the columns `stale` from their intervals.
     #[inline(always)]
     pub fn fill<L: Lanes<Block = B>>(&mut self, columns: &Columns, stale: Range<usize>) {
+        // Half of an interval's length is the greatest distance in it.
+        if columns.longest > 2 * i64::from(L::LONGEST) {
+            self.fill_with::<L>(columns, stale, L::square_or_infinite);
+        } else {
+            self.fill_with::<L>(columns, stale, L::square);
+        }
+        let rows = columns.height as usize;
+        let reaches_out = columns.open && !rows.is_multiple_of(L::ROWS);
+        if reaches_out {
+            self.clear_below::<L>(rows as i32);
+        }
+    }
+
+    /// The blocks of the columns, top to bottom. Several intervals may end in one block.
+    #[inline(always)]
+    fn fill_with<L: Lanes<Block = B>>(
+        &mut self,
+        columns: &Columns,
+        stale: Range<usize>,
+        square: impl Fn(L::Register) -> L::Register,
+    ) {
         let top = i64::from(columns.top);
-        let rows = columns.height as i32;
-        let reach = i64::from(L::LONGEST) + 1;
-        let clamp = |interval: &Interval| {
-            let start = (interval.start - top).max(-reach) as i32;
-            (start, (interval.end - top).min(i64::from(rows) + reach) as i32)
-        };
+        let reach = L::LONGEST + 1;
+        let least = i64::from(-reach);
+        let most = i64::from(columns.height as i32 + reach);
         let nothing = L::splat(0);
         for x in stale {
-            let mut intervals = columns.column(x as u32).iter().map(clamp).peekable();
-            for row in 0..self.height {
-                let first = (row * L::ROWS) as i32;
-                let next = first + L::ROWS as i32;
-                let mut depth = nothing;
-                while let Some(&(start, end)) = intervals.peek() {
-                    if start >= next {
-                        break;
-                    }
-                    depth = L::max(depth, L::depth(first, start, end));
-                    if end > next {
-                        break;
-                    }
-                    intervals.next();
+            let mut block = x;
+            let mut row = 0;
+            let mut depth = nothing;
+            let blocks = &mut self.blocks[..self.width * self.height];
+            for interval in columns.column(x as u32) {
+                let start = (interval.start - top).max(least) as i32;
+                let end = (interval.end - top).min(most) as i32;
+                let first_row = start.max(0) as usize / L::ROWS;
+                let last_row = ((end - 1) as usize / L::ROWS).min(self.height - 1);
+                while row < first_row {
+                    blocks[block] = L::store(square(depth));
+                    (row, block, depth) = (row + 1, block + self.width, nothing);
                 }
-                let mut squares = L::square(depth);
-                if next > rows {
-                    // Intervals past an open border must not leave the image.
-                    let inside = L::raise_where(nothing, L::depth(first, 0, rows));
-                    squares = L::min(squares, inside);
+                let mut ramps = L::ramps((row * L::ROWS) as i32, start, end);
+                while row < last_row {
+                    blocks[block] = L::store(square(L::max(depth, L::depth(ramps))));
+                    (row, block, depth) = (row + 1, block + self.width, nothing);
+                    ramps = L::next(ramps);
                 }
-                self.blocks[row * self.width + x] = L::store(squares);
+                depth = L::max(depth, L::depth(ramps));
             }
+            while row < self.height {
+                blocks[block] = L::store(square(depth));
+                (row, block, depth) = (row + 1, block + self.width, nothing);
+            }
+        }
+    }
+
+    /// Intervals past an open border must not leave the image.
+    #[inline(always)]
+    fn clear_below<L: Lanes<Block = B>>(&mut self, rows: i32) {
+        let last = self.width * (self.height - 1);
+        let first = ((self.height - 1) * L::ROWS) as i32;
+        let inside = L::raise_where(L::splat(0), L::marks(first, 0, rows));
+        for block in &mut self.blocks[last..last + self.width] {
+            *block = L::store(L::min(L::load(block), inside));
         }
     }
 }

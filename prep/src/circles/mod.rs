@@ -20,7 +20,7 @@ mod tests;
 pub use finder::Simd;
 pub use map::distance_map;
 
-use segzero_datasets::{Mask, Point};
+use segzero_datasets::{Bbox, Mask, Point};
 
 use crate::{Border, Circle, PointRule};
 use columns::Columns;
@@ -46,8 +46,10 @@ impl Scratch {
     }
 }
 
-/// Circles of one mask and what is to be said of them.
+/// Box and circles of one mask, and what is to be said of them.
 pub(crate) struct Circles {
+    /// Box of the pixels that count.
+    pub bbox: Bbox,
     /// As many as asked for.
     pub circles: Vec<Circle>,
     /// A later circle found nothing left.
@@ -112,8 +114,7 @@ pub(crate) fn inscribed(
     count: usize,
     scratch: &mut Scratch,
 ) -> Option<Circles> {
-    let full = mask.area() == mask.size().pixels();
-    let border = if full { Border::Background } else { border };
+    let border = if is_full(mask) { Border::Background } else { border };
     let Scratch { columns, discs, finder, .. } = scratch;
     if !columns.read(mask, border) {
         return None;
@@ -137,5 +138,10 @@ pub(crate) fn inscribed(
             finder.farthest(columns, discs)
         });
     }
-    Some(Circles { circles, degenerate: peak.is_none(), tie: first.tie })
+    Some(Circles { bbox: columns.bbox(), circles, degenerate: peak.is_none(), tie: first.tie })
+}
+
+/// Whether a mask has no background.
+fn is_full(mask: &Mask) -> bool {
+    mask.runs().first() == Some(&0) && mask.runs().len() == 2
 }

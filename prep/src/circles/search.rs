@@ -24,7 +24,7 @@ pub(super) enum Stopped {
 /// Loads that the search may spend per block before the linear transform is the cheaper way.
 const LOADS_PER_BLOCK: usize = 48;
 /// Columns between those of the first, coarse pass.
-const COARSE: usize = 16;
+const COARSE: usize = 24;
 /// Columns looked at between two tests.
 const GROUP: usize = 4;
 
@@ -57,7 +57,9 @@ impl<'a, L: Lanes> Search<'a, L> {
         let budget = 4096 + LOADS_PER_BLOCK * field.width * field.height;
         let (best, radius, found, tie) = (1, 1.0, None, false);
         let mut search = Self { columns, field, excluded, best, radius, found, tie, budget };
-        for row in 0..field.height {
+        // From the middle outwards, where the largest radii tend to be.
+        let middle = field.height / 2;
+        for row in (middle..field.height).chain((0..middle).rev()) {
             let mut x = COARSE / 2;
             while x < field.width {
                 search.raise(row, x)?;
@@ -129,7 +131,7 @@ impl<'a, L: Lanes> Search<'a, L> {
         match self.found {
             Some((_, y)) if self.tie => {
                 let first = row * L::ROWS;
-                let below = L::depth(first as i32, y as i32, (first + 2 * L::ROWS) as i32);
+                let below = L::marks(first as i32, y as i32, (first + 2 * L::ROWS) as i32);
                 let below = L::raise_where(L::splat(0), below);
                 L::max(best, L::min(L::splat(self.best + 1), below))
             }
@@ -148,7 +150,7 @@ impl<'a, L: Lanes> Search<'a, L> {
             };
             let start = (low - top).clamp(0, self.columns.height.into()) as i32;
             let end = (high + 1 - top).clamp(0, self.columns.height.into()) as i32;
-            least = L::raise_where(least, L::depth(first as i32, start, end));
+            least = L::raise_where(least, L::marks(first as i32, start, end));
         }
         least
     }

@@ -11,7 +11,7 @@ use segzero_datasets::{Mask, Point};
 
 use super::map::distance_map;
 use super::median::{mean_root, median_limit};
-use super::{Circles, Disc, Scratch, squared_distance};
+use super::{Circles, Disc, Scratch, is_full, squared_distance};
 use crate::{Border, Circle};
 
 /// Rows and columns either side of the mean in which the second point is sought when no pixel lies
@@ -26,7 +26,7 @@ pub(crate) fn seg_zero(
     count: usize,
     scratch: &mut Scratch,
 ) -> Option<Circles> {
-    let ordinary = ones == mask && mask.area() < mask.size().pixels();
+    let ordinary = ones == mask && !is_full(mask);
     let found = if ordinary { pruned(mask, count, scratch) } else { None };
     found.or_else(|| plain(mask, ones, count))
 }
@@ -48,7 +48,7 @@ fn pruned(mask: &Mask, count: usize, scratch: &mut Scratch) -> Option<Circles> {
         circles.push(Circle { center: second.center, radius_squared: second.squared });
     }
     circles.truncate(count);
-    Some(Circles { circles, degenerate: false, tie: first.tie })
+    Some(Circles { bbox: columns.bbox(), circles, degenerate: false, tie: first.tie })
 }
 
 /// The points of any mask, on the full map.
@@ -71,13 +71,13 @@ pub(super) fn plain(mask: &Mask, ones: &Mask, count: usize) -> Option<Circles> {
     }
     let circle = |center| Circle { center, radius_squared: value(&distance, center) };
     let circles = points.into_iter().take(count).map(circle).collect();
-    Some(Circles { circles, degenerate, tie })
+    Some(Circles { bbox: ones.bbox()?, circles, degenerate, tie })
 }
 
 /// `scipy.ndimage.distance_transform_edt`, squared: without any background it measures from a pixel
 /// that is not there, at row -1 and column 0.
 fn scipy_distance_map(mask: &Mask) -> Array2<u32> {
-    if mask.area() < mask.size().pixels() {
+    if !is_full(mask) {
         return distance_map(mask, Border::Open);
     }
     let shape = (mask.size().height as usize, mask.size().width as usize);

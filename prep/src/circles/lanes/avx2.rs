@@ -103,21 +103,32 @@ impl Lanes for Avx2U16 {
         }
     }
     #[inline(always)]
-    fn depth(first: i32, start: i32, end: i32) -> Pair {
+    fn ramps(first: i32, start: i32, end: i32) -> [Pair; 2] {
         // SAFETY: as in `both`.
         unsafe {
             let steps = _mm256_setr_epi16(0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15);
-            let down = _mm256_add_epi16(_mm256_set1_epi16((first - start + 1) as i16), steps);
-            let up = _mm256_sub_epi16(_mm256_set1_epi16((end - first) as i16), steps);
-            let sixteen = _mm256_set1_epi16(16);
-            let down = (down, _mm256_add_epi16(down, sixteen));
-            let up = (up, _mm256_sub_epi16(up, sixteen));
-            let zero = _mm256_setzero_si256();
-            both!(_mm256_max_epi16, both!(_mm256_min_epi16, down, up), (zero, zero))
+            let down = _mm256_add_epi16(_mm256_set1_epi16((first - start + 1) as _), steps);
+            let up = _mm256_sub_epi16(_mm256_set1_epi16((end - first) as _), steps);
+            let half = _mm256_set1_epi16(16);
+            let below = (_mm256_add_epi16(down, half), _mm256_sub_epi16(up, half));
+            [(down, below.0), (up, below.1)]
         }
     }
     #[inline(always)]
+    fn next([down, up]: [Pair; 2]) -> [Pair; 2] {
+        let rows = Self::splat(32);
+        [both!(_mm256_add_epi16, down, rows), both!(_mm256_sub_epi16, up, rows)]
+    }
+    #[inline(always)]
+    fn depth([down, up]: [Pair; 2]) -> Pair {
+        both!(_mm256_max_epi16, both!(_mm256_min_epi16, down, up), Self::splat(0))
+    }
+    #[inline(always)]
     fn square(distances: Pair) -> Pair {
+        both!(_mm256_mullo_epi16, distances, distances)
+    }
+    #[inline(always)]
+    fn square_or_infinite(distances: Pair) -> Pair {
         let longest = Self::splat(255);
         let beyond = both!(_mm256_cmpgt_epi16, distances, longest);
         let short = both!(_mm256_min_epi16, distances, longest);
@@ -166,21 +177,32 @@ impl Lanes for Avx2U32 {
         }
     }
     #[inline(always)]
-    fn depth(first: i32, start: i32, end: i32) -> Pair {
+    fn ramps(first: i32, start: i32, end: i32) -> [Pair; 2] {
         // SAFETY: as in `both`.
         unsafe {
             let steps = _mm256_setr_epi32(0, 1, 2, 3, 4, 5, 6, 7);
-            let down = _mm256_add_epi32(_mm256_set1_epi32(first - start + 1), steps);
-            let up = _mm256_sub_epi32(_mm256_set1_epi32(end - first), steps);
-            let eight = _mm256_set1_epi32(8);
-            let down = (down, _mm256_add_epi32(down, eight));
-            let up = (up, _mm256_sub_epi32(up, eight));
-            let zero = _mm256_setzero_si256();
-            both!(_mm256_max_epi32, both!(_mm256_min_epi32, down, up), (zero, zero))
+            let down = _mm256_add_epi32(_mm256_set1_epi32((first - start + 1) as _), steps);
+            let up = _mm256_sub_epi32(_mm256_set1_epi32((end - first) as _), steps);
+            let half = _mm256_set1_epi32(8);
+            let below = (_mm256_add_epi32(down, half), _mm256_sub_epi32(up, half));
+            [(down, below.0), (up, below.1)]
         }
     }
     #[inline(always)]
+    fn next([down, up]: [Pair; 2]) -> [Pair; 2] {
+        let rows = Self::splat(16);
+        [both!(_mm256_add_epi32, down, rows), both!(_mm256_sub_epi32, up, rows)]
+    }
+    #[inline(always)]
+    fn depth([down, up]: [Pair; 2]) -> Pair {
+        both!(_mm256_max_epi32, both!(_mm256_min_epi32, down, up), Self::splat(0))
+    }
+    #[inline(always)]
     fn square(distances: Pair) -> Pair {
+        both!(_mm256_mullo_epi32, distances, distances)
+    }
+    #[inline(always)]
+    fn square_or_infinite(distances: Pair) -> Pair {
         let longest = Self::splat(46_340);
         let beyond = both!(_mm256_cmpgt_epi32, distances, longest);
         let short = both!(_mm256_min_epi32, distances, longest);

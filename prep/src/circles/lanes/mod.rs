@@ -47,12 +47,24 @@ pub(super) trait Lanes {
     fn largest(values: Self::Register) -> u32;
     /// Rows with a given value, the first row in the lowest bit.
     fn rows_equal(values: Self::Register, value: u32) -> u32;
-    /// Distance of the rows from `first` on to the nearer end of the interval `start..end`: 1 in its
-    /// first and last row, 0 outside. Rows are below [`MOST_ROWS`], ends at most
+    /// For the rows from `first` on, the distances to just before the start and to the end of the
+    /// interval `start..end`, negative beyond them. Rows are below [`MOST_ROWS`], ends at most
     /// [`Lanes::LONGEST`] + 1 outside of them.
-    fn depth(first: i32, start: i32, end: i32) -> Self::Register;
-    /// Squares of distances; [`Lanes::INFINITE`] above [`Lanes::LONGEST`].
+    fn ramps(first: i32, start: i32, end: i32) -> [Self::Register; 2];
+    /// The ramps of the block below.
+    fn next(ramps: [Self::Register; 2]) -> [Self::Register; 2];
+    /// Distance to the nearer end: 1 in the first and last row of the interval, 0 outside.
+    fn depth(ramps: [Self::Register; 2]) -> Self::Register;
+    /// Squares of distances of at most [`Lanes::LONGEST`].
     fn square(distances: Self::Register) -> Self::Register;
+    /// Squares of distances; [`Lanes::INFINITE`] above [`Lanes::LONGEST`].
+    fn square_or_infinite(distances: Self::Register) -> Self::Register;
     /// The values, with [`Lanes::INFINITE`] where `marks` is not 0.
     fn raise_where(values: Self::Register, marks: Self::Register) -> Self::Register;
+
+    /// Not 0 in the rows `start..end`.
+    #[inline(always)]
+    fn marks(first: i32, start: i32, end: i32) -> Self::Register {
+        Self::depth(Self::ramps(first, start, end))
+    }
 }

@@ -3,7 +3,7 @@
 use super::{Block, Lanes};
 
 macro_rules! portable {
-    ($name:ident, $word:ty, $rows:literal, $infinite:expr, $longest:literal) => {
+    ($name:ident, $word:ty, $signed:ty, $rows:literal, $infinite:expr, $longest:literal) => {
         /// Arrays that the compiler turns into whatever vectors the target has.
         pub(in super::super) struct $name;
 
@@ -71,15 +71,27 @@ macro_rules! portable {
                 (0..$rows).fold(0, |bits, i| bits | u32::from(u32::from(values[i]) == value) << i)
             }
             #[inline(always)]
-            fn depth(first: i32, start: i32, end: i32) -> Self::Register {
-                std::array::from_fn(|i| {
-                    let row = first + i as i32;
-                    (row - start + 1).min(end - row).max(0) as $word
-                })
+            fn ramps(first: i32, start: i32, end: i32) -> [Self::Register; 2] {
+                let row = |i: usize| first + i as i32;
+                let down = std::array::from_fn(|i| (row(i) - start + 1) as $word);
+                [down, std::array::from_fn(|i| (end - row(i)) as $word)]
+            }
+            #[inline(always)]
+            fn next([down, up]: [Self::Register; 2]) -> [Self::Register; 2] {
+                [down.map(|d| d.wrapping_add($rows)), up.map(|u| u.wrapping_sub($rows))]
+            }
+            #[inline(always)]
+            fn depth([down, up]: [Self::Register; 2]) -> Self::Register {
+                Self::zip(down, up, |d, u| (d as $signed).min(u as $signed).max(0) as $word)
             }
             #[inline(always)]
             fn square(distances: Self::Register) -> Self::Register {
-                distances.map(|d| if d > $longest { $infinite as $word } else { d * d })
+                distances.map(|d| d.wrapping_mul(d))
+            }
+            #[inline(always)]
+            fn square_or_infinite(distances: Self::Register) -> Self::Register {
+                let infinite = $infinite as $word;
+                distances.map(|d| if d > $longest { infinite } else { d.wrapping_mul(d) })
             }
             #[inline(always)]
             fn raise_where(values: Self::Register, marks: Self::Register) -> Self::Register {
@@ -89,5 +101,5 @@ macro_rules! portable {
     };
 }
 
-portable!(PortableU16, u16, 32, 0xffff, 255);
-portable!(PortableU32, u32, 16, 0x7fff_ffff, 46_340);
+portable!(PortableU16, u16, i16, 32, 0xffff, 255);
+portable!(PortableU32, u32, i32, 16, 0x7fff_ffff, 46_340);

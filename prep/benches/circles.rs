@@ -194,7 +194,9 @@ fn times(mask: &Mask, string: &str, scratch: &mut [Scratch; 2]) -> [f64; STEPS.l
     [
         least(7, || black_box(&mut copy).copy_from_slice(black_box(&bytes))),
         least(7, || drop(black_box(Mask::from_coco_string(size, string.as_bytes())))),
-        least(7, || _ = black_box(black_box(mask).bbox())),
+        least(7, || {
+            black_box(black_box(mask).bbox());
+        }),
         least(7, || drop(black_box(Target::from_masks_in(&masks, &inscribed, simd)))),
         least(7, || drop(black_box(prepare(size, string, PointRule::Inscribed, simd)))),
         least(7, || drop(black_box(prepare(size, string, PointRule::Inscribed, portable)))),

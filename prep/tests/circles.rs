@@ -3,8 +3,11 @@
 #![allow(clippy::unwrap_used)]
 
 use ndarray::Array2;
-use segzero_datasets::{Mask, Masks, Size};
-use segzero_prep::{Border, Parts, PointRule, Target, TargetOptions};
+use segzero_datasets::{Bbox, Mask, Masks, Point, Size};
+use segzero_prep::circles::{Scratch, Simd};
+use segzero_prep::{
+    Border, BoxConvention, Circle, Flags, Parts, PointRule, Rounding, Target, TargetOptions,
+};
 use serde_json::Value;
 
 fn options(points: PointRule, border: Border, circles: usize) -> TargetOptions {
@@ -54,11 +57,14 @@ fn all_rules_equal_scipy_and_numpy() {
         ("inscribed-open", options(PointRule::Inscribed, Border::Open, 3)),
         ("outside", options(PointRule::Outside, Border::Background, 3)),
     ];
+    let mut portable = Scratch::new(Simd::Portable);
     for (i, case) in cases.iter().enumerate() {
         let masks = masks_of(read_mask(case, "runs").unwrap(), read_mask(case, "overlap"));
         for (name, options) in &rules {
             let found = described(Target::from_masks(&masks, options));
             assert_eq!(found, case[name], "case {i}, {name}: {:?}", masks.target);
+            let found = described(Target::from_masks_in(&masks, options, &mut portable));
+            assert_eq!(found, case[name], "case {i}, {name}, portable: {:?}", masks.target);
         }
     }
 }
@@ -97,4 +103,80 @@ fn seg_zero_golden_values() {
     for (mask, points) in golden {
         assert_eq!(seg_zero_points(mask.clone()), points, "{mask:?}");
     }
+}
+
+/// A target with one circle and a box that ends at the same pixel.
+fn target_at(x: i32, size: Size) -> Target {
+    let center = Point::new(x, x);
+    Target {
+        size,
+        bbox: Bbox { x0: 0, y0: 0, x1: x, y1: x },
+        circles: vec![Circle { center, radius_squared: 100 }],
+        flags: Flags::default(),
+    }
+}
+
+#[test]
+fn coordinates_scale_as_python_scales_them() {
+    let path = segzero_test_support::fixture(env!("CARGO_MANIFEST_DIR"), "circles/scaling.json");
+    let scaled: Value = serde_json::from_slice(&std::fs::read(path).unwrap()).unwrap();
+    let roundings = [
+        ("half-up", Rounding::HalfUp),
+        ("half-even", Rounding::HalfEven),
+        ("floor", Rounding::Floor),
+    ];
+    for (name, rounding) in roundings {
+        for side in [333, 1200] {
+            let expected = scaled[name][side.to_string()].as_array().unwrap();
+            let original = Size::new(side, side);
+            for (x, expected) in (0..).zip(expected) {
+                let target = target_at(x, original);
+                let scaled =
+                    target.scaled_to(Size::new(840, 840), rounding, BoxConvention::Inclusive);
+                let Bbox { x1, y1, .. } = scaled.bbox;
+                let Point { x: cx, y: cy } = scaled.circles[0].center;
+                for found in [x1, y1, cx, cy] {
+                    assert_eq!(i64::from(found), expected.as_i64().unwrap(), "{name} {side} {x}");
+                }
+            }
+        }
+    }
+}
+
+#[test]
+fn an_exclusive_box_ends_one_pixel_later_before_scaling() {
+    let target = target_at(99, Size::new(400, 100));
+    let scaled = |b| target.scaled_to(Size::new(800, 800), Rounding::HalfUp, b);
+    let inclusive = scaled(BoxConvention::Inclusive);
+    assert_eq!(inclusive.bbox, Bbox { x0: 0, y0: 0, x1: 198, y1: 792 });
+    assert_eq!(scaled(BoxConvention::Exclusive).bbox, Bbox { x0: 0, y0: 0, x1: 200, y1: 800 });
+    // An area grows by the product of both factors.
+    assert_eq!(inclusive.circles[0].radius_squared, 1600);
+    assert_eq!(inclusive.size, Size::new(800, 800));
+}
+
+#[test]
+fn flags_and_parts() {
+    let two = mask(20, 12, |x, y| (x < 4 && y < 4) || (x > 9 && x < 17 && y > 2 && y < 10));
+    let of = |parts, circles| {
+        let options = TargetOptions { parts, circles, ..TargetOptions::default() };
+        Target::from_masks(&masks_of(two.clone(), None), &options).unwrap()
+    };
+    let union = of(Parts::Union, 3);
+    assert_eq!(union.bbox, Bbox { x0: 0, y0: 0, x1: 16, y1: 9 });
+    assert!(union.flags.touches_border && !union.flags.tie && !union.flags.degenerate);
+    assert_eq!(union.circles[0].center, Point::new(13, 6));
+    let largest = of(Parts::Largest, 1);
+    assert_eq!(largest.bbox, Bbox { x0: 10, y0: 3, x1: 16, y1: 9 });
+    assert!(!largest.flags.touches_border);
+    assert_eq!(largest.circles, union.circles[..1]);
+    // One pixel leaves nothing for a second circle.
+    let options = TargetOptions::default();
+    let pixel = masks_of(mask(5, 5, |x, y| (x, y) == (2, 3)), None);
+    let target = Target::from_masks(&pixel, &options).unwrap();
+    assert!(target.flags.degenerate);
+    let circle = |radius_squared| Circle { center: Point::new(2, 3), radius_squared };
+    assert_eq!(target.circles, [circle(1), circle(0)]);
+    let empty = masks_of(Mask::empty(Size::new(5, 5)), None);
+    assert_eq!(Target::from_masks(&empty, &options), None);
 }

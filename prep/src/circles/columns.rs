@@ -31,8 +31,6 @@ pub(super) struct Columns {
     pub closed_right: bool,
     /// Whether intervals may reach past the image.
     pub open: bool,
-    /// Length of the longest interval there has been.
-    pub longest: i64,
     /// Intervals of all columns, in order; those of column `i` are `first[i]..first[i + 1]`.
     intervals: Vec<Interval>,
     first: Vec<u32>,
@@ -52,13 +50,12 @@ impl Columns {
         self.left = before / rows;
         // The first row of the current run, in the current column.
         let mut start = before % rows;
-        let (mut top, mut bottom, mut longest) = (rows, 0, 0);
+        let (mut top, mut bottom) = (rows, 0);
         for pair in runs[1..].chunks(2) {
             let mut left = pair[0];
             loop {
                 let end = start + left.min(rows - start);
                 (top, bottom) = (top.min(start), bottom.max(end));
-                longest = longest.max(end - start);
                 self.intervals.push(Interval { start: start.into(), end: end.into() });
                 left -= end - start;
                 start = end;
@@ -85,7 +82,6 @@ impl Columns {
         }
         (self.top, self.height) = (top, bottom - top);
         self.width = self.first.len() as u32 - 1;
-        self.longest = longest.into();
         self.open = border == Border::Open;
         self.closed_left = !(self.open && self.left == 0);
         self.closed_right = !(self.open && self.left + self.width == image_width);
@@ -104,11 +100,9 @@ impl Columns {
         for interval in &mut self.intervals {
             if interval.start == 0 {
                 interval.start -= BEYOND;
-                self.longest = BEYOND;
             }
             if interval.end == rows {
                 interval.end += BEYOND;
-                self.longest = BEYOND;
             }
         }
     }

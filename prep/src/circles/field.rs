@@ -1,8 +1,8 @@
-//! [`Field`]: for every pixel of the box its squared distance to the background of its own column.
+//! [`Field`]: for every pixel of the box its distance to the background of its own column.
 
 use std::ops::Range;
 
-use super::columns::Columns;
+use super::columns::{Columns, Interval};
 use super::lanes::Lanes;
 
 /// Blocks of one column each, ordered by rows of blocks: neighbouring columns lie side by side, as the
@@ -28,7 +28,7 @@ impl<B: Copy> Field<B> {
     pub fn resize<L: Lanes<Block = B>>(&mut self, columns: &Columns) {
         self.width = columns.width as usize;
         self.height = (columns.height as usize).div_ceil(L::ROWS);
-        let nothing = L::store(L::splat(0));
+        let nothing = L::depth(L::ramps(0, 0, 0));
         let length = self.width * self.height;
         if self.blocks.len() < length {
             self.blocks.resize(length, nothing);
@@ -44,69 +44,43 @@ impl<B: Copy> Field<B> {
     /// Computes the columns `stale` from their intervals.
     #[inline(always)]
     pub fn fill<L: Lanes<Block = B>>(&mut self, columns: &Columns, stale: Range<usize>) {
-        // Half of an interval's length is the greatest distance in it.
-        if columns.longest > 2 * i64::from(L::LONGEST) {
-            self.fill_with::<L>(columns, stale, L::square_or_infinite);
-        } else {
-            self.fill_with::<L>(columns, stale, L::square);
+        let top = i64::from(columns.top);
+        let reach = i64::from(L::LONGEST) + 1;
+        let most = i64::from(columns.height) + reach;
+        let ends = |interval: &Interval| {
+            ((interval.start - top).max(-reach) as i32, (interval.end - top).min(most) as i32)
+        };
+        let blocks = &mut self.blocks[..self.width * self.height];
+        for x in stale {
+            let mut intervals = columns.column(x as u32).iter().map(ends);
+            // The first interval goes to all blocks alike, which costs less than a branch would.
+            let (start, end) = intervals.next().unwrap_or_default();
+            let mut ramps = L::ramps(0, start, end);
+            for block in blocks[x..].iter_mut().step_by(self.width) {
+                *block = L::depth(ramps);
+                ramps = L::below(ramps);
+            }
+            for (start, end) in intervals {
+                let row = start as usize / L::ROWS;
+                let mut first = (row * L::ROWS) as i32;
+                let mut ramps = L::ramps(first, start, end);
+                for block in blocks[row * self.width + x..].iter_mut().step_by(self.width) {
+                    *block = L::deeper(*block, L::depth(ramps));
+                    ramps = L::below(ramps);
+                    first += L::ROWS as i32;
+                    if first >= end {
+                        break;
+                    }
+                }
+            }
         }
         let rows = columns.height as usize;
-        let reaches_out = columns.open && !rows.is_multiple_of(L::ROWS);
-        if reaches_out {
-            self.clear_below::<L>(rows as i32);
-        }
-    }
-
-    /// The blocks of the columns, top to bottom. Several intervals may end in one block.
-    #[inline(always)]
-    fn fill_with<L: Lanes<Block = B>>(
-        &mut self,
-        columns: &Columns,
-        stale: Range<usize>,
-        square: impl Fn(L::Register) -> L::Register,
-    ) {
-        let top = i64::from(columns.top);
-        let reach = L::LONGEST + 1;
-        let least = i64::from(-reach);
-        let most = i64::from(columns.height as i32 + reach);
-        let nothing = L::splat(0);
-        for x in stale {
-            let mut block = x;
-            let mut row = 0;
-            let mut depth = nothing;
-            let blocks = &mut self.blocks[..self.width * self.height];
-            for interval in columns.column(x as u32) {
-                let start = (interval.start - top).max(least) as i32;
-                let end = (interval.end - top).min(most) as i32;
-                let first_row = start.max(0) as usize / L::ROWS;
-                let last_row = ((end - 1) as usize / L::ROWS).min(self.height - 1);
-                while row < first_row {
-                    blocks[block] = L::store(square(depth));
-                    (row, block, depth) = (row + 1, block + self.width, nothing);
-                }
-                let mut ramps = L::ramps((row * L::ROWS) as i32, start, end);
-                while row < last_row {
-                    blocks[block] = L::store(square(L::max(depth, L::depth(ramps))));
-                    (row, block, depth) = (row + 1, block + self.width, nothing);
-                    ramps = L::next(ramps);
-                }
-                depth = L::max(depth, L::depth(ramps));
+        if columns.open && !rows.is_multiple_of(L::ROWS) {
+            // Intervals past an open border must not leave the image.
+            let last = self.width * (self.height - 1);
+            for block in &mut self.blocks[last..last + self.width] {
+                L::clear(block, rows % L::ROWS);
             }
-            while row < self.height {
-                blocks[block] = L::store(square(depth));
-                (row, block, depth) = (row + 1, block + self.width, nothing);
-            }
-        }
-    }
-
-    /// Intervals past an open border must not leave the image.
-    #[inline(always)]
-    fn clear_below<L: Lanes<Block = B>>(&mut self, rows: i32) {
-        let last = self.width * (self.height - 1);
-        let first = ((self.height - 1) * L::ROWS) as i32;
-        let inside = L::raise_where(L::splat(0), L::marks(first, 0, rows));
-        for block in &mut self.blocks[last..last + self.width] {
-            *block = L::store(L::min(L::load(block), inside));
         }
     }
 }

@@ -6,7 +6,7 @@ use segzero_datasets::Size;
 
 use super::columns::Columns;
 use super::field::Field;
-use super::lanes::{Block, Lanes, MOST_ROWS, PortableU16, PortableU32};
+use super::lanes::{Block, Lanes, MOST_ROWS, PortableU8, PortableU16};
 use super::search::{Search, Stopped};
 use super::{Disc, Peak, plain};
 
@@ -23,17 +23,17 @@ pub enum Simd {
 /// How distances are held.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(super) enum Method {
-    /// Pruned search, 16 bits a pixel: radii up to 255.
+    /// Pruned search, 8 bits a pixel: radii below 255.
     #[default]
     Short,
-    /// Pruned search, 32 bits a pixel.
+    /// Pruned search, 16 bits a pixel.
     Long,
     /// The linear-time transform of the whole box.
     Plain,
 }
 
-type ShortField = Field<Block<u16, 32>>;
-type LongField = Field<Block<u32, 16>>;
+type ShortField = Field<Block<u8, 32>>;
+type LongField = Field<Block<u16, 16>>;
 type Found = Result<Option<Peak>, Stopped>;
 
 /// The searches and their memory.
@@ -104,9 +104,9 @@ impl Finder {
             };
         }
         if long {
-            search::<PortableU32>(columns, &mut self.long, stale, excluded)
+            search::<PortableU16>(columns, &mut self.long, stale, excluded)
         } else {
-            search::<PortableU16>(columns, &mut self.short, stale, excluded)
+            search::<PortableU8>(columns, &mut self.short, stale, excluded)
         }
     }
 }
@@ -132,7 +132,7 @@ fn avx2_short(
     stale: Range<usize>,
     excluded: &[Disc],
 ) -> Found {
-    search::<super::lanes::Avx2U16>(columns, field, stale, excluded)
+    search::<super::lanes::Avx2U8>(columns, field, stale, excluded)
 }
 
 #[cfg(target_arch = "x86_64")]
@@ -143,5 +143,5 @@ fn avx2_long(
     stale: Range<usize>,
     excluded: &[Disc],
 ) -> Found {
-    search::<super::lanes::Avx2U32>(columns, field, stale, excluded)
+    search::<super::lanes::Avx2U16>(columns, field, stale, excluded)
 }

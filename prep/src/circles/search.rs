@@ -174,7 +174,7 @@ impl<'a, L: Lanes> Search<'a, L> {
     ) -> Result<Result<L::Register, u32>, Stopped> {
         let blocks = self.field.row(row);
         let last = blocks.len() - 1;
-        let mut values = L::min(L::load(&blocks[x]), L::splat(self.edge(x)));
+        let mut values = L::min(L::squares(&blocks[x]), L::splat(self.edge(x)));
         if !L::any_at_least(values, least) {
             return Ok(Err(L::largest(values)));
         }
@@ -213,8 +213,8 @@ impl<'a, L: Lanes> Search<'a, L> {
 /// ends of the row the last column stands in, farther than it is: too weak to be wrong.
 #[inline(always)]
 fn look<L: Lanes>(values: L::Register, blocks: &[L::Block], x: usize, dx: usize) -> L::Register {
-    let offset = L::splat((dx * dx) as u32);
-    let left = L::load(&blocks[x.saturating_sub(dx)]);
-    let right = L::load(&blocks[(x + dx).min(blocks.len() - 1)]);
+    let offset = L::splat(((dx * dx) as u32).min(L::INFINITE));
+    let left = L::squares(&blocks[x.saturating_sub(dx)]);
+    let right = L::squares(&blocks[(x + dx).min(blocks.len() - 1)]);
     L::min_of_sum(L::min_of_sum(values, left, offset), right, offset)
 }

@@ -208,4 +208,12 @@ fn large_radii() {
         check_cuts(&draw(size, &[(true, false, [0, 0, 600, 600])], 0), border).unwrap();
     }
     check_cuts(&Mask::full(size), Border::Open).unwrap();
+    // About the largest radius that 8 bits hold.
+    for radius in 252..=258 {
+        check_cuts(
+            &draw(Size::new(530, 530), &[(true, true, [264, 264, radius, radius])], 0),
+            Border::Open,
+        )
+        .unwrap();
+    }
 }

@@ -11,35 +11,33 @@ macro_rules! both {
     ($op:ident, $a:expr, $b:expr) => {{
         let (a, b) = ($a, $b);
         // SAFETY: the search runs these lanes only where it has found AVX2.
-        #[allow(unused_unsafe)]
-        unsafe {
-            ($op(a.0, b.0), $op(a.1, b.1))
-        }
+        unsafe { ($op(a.0, b.0), $op(a.1, b.1)) }
     }};
 }
 
 macro_rules! common {
-    ($word:ty, $rows:literal, $splat:ident, $min:ident, $max:ident, $equal:ident) => {
-        type Block = Block<$word, $rows>;
+    ($distance:ty, $rows:literal, $splat:ident, $max_distance:ident, $min:ident, $max:ident,
+     $equal:ident) => {
+        type Block = Block<$distance, $rows>;
         type Register = Pair;
+        type Ramp = Pair;
         const ROWS: usize = $rows;
 
         #[inline(always)]
-        fn load(block: &Self::Block) -> Pair {
-            let lanes: *const __m256i = block.0.as_ptr().cast();
-            // SAFETY: a block is 64 bytes, aligned to 64.
-            unsafe { (_mm256_load_si256(lanes), _mm256_load_si256(lanes.add(1))) }
+        fn deeper(a: Self::Block, b: Self::Block) -> Self::Block {
+            let mut deeper = a;
+            let to = deeper.0.as_mut_ptr().cast();
+            let (a, b) = (a.0.as_ptr().cast(), b.0.as_ptr().cast());
+            // SAFETY: as in `both`; a block is 32 bytes, aligned to 32.
+            unsafe {
+                let distances = $max_distance(_mm256_load_si256(a), _mm256_load_si256(b));
+                _mm256_store_si256(to, distances);
+            }
+            deeper
         }
         #[inline(always)]
-        fn store(values: Pair) -> Self::Block {
-            let mut block = Block([0; $rows]);
-            let lanes: *mut __m256i = block.0.as_mut_ptr().cast();
-            // SAFETY: a block is 64 bytes, aligned to 64.
-            unsafe {
-                _mm256_store_si256(lanes, values.0);
-                _mm256_store_si256(lanes.add(1), values.1);
-            }
-            block
+        fn clear(block: &mut Self::Block, from: usize) {
+            block.0[from..].fill(0);
         }
         #[inline(always)]
         fn splat(value: u32) -> Pair {
@@ -66,21 +64,74 @@ macro_rules! common {
             let at_least = both!($equal, Self::max(values, least), values);
             both!(_mm256_and_si256, at_least, values)
         }
+        #[inline(always)]
+        fn raise_where(values: Pair, marks: Pair) -> Pair {
+            let unmarked = both!($equal, marks, Self::splat(0));
+            let raised = both!(_mm256_andnot_si256, unmarked, Self::splat(Self::INFINITE));
+            Self::max(values, raised)
+        }
     };
 }
 
-/// 32 rows of 16 bits.
-pub(in super::super) struct Avx2U16;
+/// 32 rows: 8-bit distances, 16-bit squares.
+pub(in super::super) struct Avx2U8;
 
-impl Lanes for Avx2U16 {
-    common!(u16, 32, _mm256_set1_epi16, _mm256_min_epu16, _mm256_max_epu16, _mm256_cmpeq_epi16);
-    const INFINITE: u32 = 0xffff;
+impl Lanes for Avx2U8 {
+    common!(
+        u8,
+        32,
+        _mm256_set1_epi16,
+        _mm256_max_epu8,
+        _mm256_min_epu16,
+        _mm256_max_epu16,
+        _mm256_cmpeq_epi16
+    );
     const LONGEST: i32 = 255;
 
     #[inline(always)]
+    fn ramps(first: i32, start: i32, end: i32) -> [Pair; 2] {
+        // SAFETY: as in `both`.
+        unsafe {
+            let steps = _mm256_setr_epi16(0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15);
+            let rising = _mm256_add_epi16(_mm256_set1_epi16((first - start + 1) as _), steps);
+            let falling = _mm256_sub_epi16(_mm256_set1_epi16((end - first) as _), steps);
+            let half = _mm256_set1_epi16(16);
+            [(rising, _mm256_add_epi16(rising, half)), (falling, _mm256_sub_epi16(falling, half))]
+        }
+    }
+    #[inline(always)]
+    fn below([rising, falling]: [Pair; 2]) -> [Pair; 2] {
+        // SAFETY: as in `both`.
+        let rows = unsafe { _mm256_set1_epi16(32) };
+        let rows = (rows, rows);
+        [both!(_mm256_add_epi16, rising, rows), both!(_mm256_sub_epi16, falling, rows)]
+    }
+    #[inline(always)]
+    fn depth([rising, falling]: [Pair; 2]) -> Self::Block {
+        let mut block = Block([0; 32]);
+        let (low, high) = both!(_mm256_min_epi16, rising, falling);
+        // SAFETY: as in `both`; a block is 32 bytes, aligned to 32. Packing saturates to what a
+        // distance can be; it works within halves, so the quarters are put in order after.
+        unsafe {
+            let packed = _mm256_packus_epi16(low, high);
+            let ordered = _mm256_permute4x64_epi64::<0b11_01_10_00>(packed);
+            _mm256_store_si256(block.0.as_mut_ptr().cast(), ordered);
+        }
+        block
+    }
+    #[inline(always)]
+    fn squares(block: &Self::Block) -> Pair {
+        let distances: *const __m128i = block.0.as_ptr().cast();
+        // SAFETY: as in `both`; a block is 32 bytes, aligned to 32.
+        let words = unsafe {
+            let (low, high) = (_mm_load_si128(distances), _mm_load_si128(distances.add(1)));
+            (_mm256_cvtepu8_epi16(low), _mm256_cvtepu8_epi16(high))
+        };
+        both!(_mm256_mullo_epi16, words, words)
+    }
+    #[inline(always)]
     fn min_of_sum(a: Pair, b: Pair, offset: Pair) -> Pair {
-        let sum = both!(_mm256_adds_epu16, b, offset);
-        both!(_mm256_min_epu16, a, sum)
+        both!(_mm256_min_epu16, a, both!(_mm256_adds_epu16, b, offset))
     }
     #[inline(always)]
     fn largest(values: Pair) -> u32 {
@@ -102,58 +153,68 @@ impl Lanes for Avx2U16 {
             _mm256_movemask_epi8(packed) as u32
         }
     }
+}
+
+/// 16 rows: 16-bit distances, 32-bit squares.
+pub(in super::super) struct Avx2U16;
+
+impl Lanes for Avx2U16 {
+    common!(
+        u16,
+        16,
+        _mm256_set1_epi32,
+        _mm256_max_epu16,
+        _mm256_min_epu32,
+        _mm256_max_epu32,
+        _mm256_cmpeq_epi32
+    );
+    const LONGEST: i32 = 32_767;
+
     #[inline(always)]
     fn ramps(first: i32, start: i32, end: i32) -> [Pair; 2] {
         // SAFETY: as in `both`.
         unsafe {
-            let steps = _mm256_setr_epi16(0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15);
-            let down = _mm256_add_epi16(_mm256_set1_epi16((first - start + 1) as _), steps);
-            let up = _mm256_sub_epi16(_mm256_set1_epi16((end - first) as _), steps);
-            let half = _mm256_set1_epi16(16);
-            let below = (_mm256_add_epi16(down, half), _mm256_sub_epi16(up, half));
-            [(down, below.0), (up, below.1)]
+            let steps = _mm256_setr_epi32(0, 1, 2, 3, 4, 5, 6, 7);
+            let rising = _mm256_add_epi32(_mm256_set1_epi32((first - start + 1) as _), steps);
+            let falling = _mm256_sub_epi32(_mm256_set1_epi32((end - first) as _), steps);
+            let half = _mm256_set1_epi32(8);
+            [(rising, _mm256_add_epi32(rising, half)), (falling, _mm256_sub_epi32(falling, half))]
         }
     }
     #[inline(always)]
-    fn next([down, up]: [Pair; 2]) -> [Pair; 2] {
-        let rows = Self::splat(32);
-        [both!(_mm256_add_epi16, down, rows), both!(_mm256_sub_epi16, up, rows)]
+    fn below([rising, falling]: [Pair; 2]) -> [Pair; 2] {
+        // SAFETY: as in `both`.
+        let rows = unsafe { _mm256_set1_epi32(16) };
+        let rows = (rows, rows);
+        [both!(_mm256_add_epi32, rising, rows), both!(_mm256_sub_epi32, falling, rows)]
     }
     #[inline(always)]
-    fn depth([down, up]: [Pair; 2]) -> Pair {
-        both!(_mm256_max_epi16, both!(_mm256_min_epi16, down, up), Self::splat(0))
+    fn depth([rising, falling]: [Pair; 2]) -> Self::Block {
+        let mut block = Block([0; 16]);
+        let (low, high) = both!(_mm256_min_epi32, rising, falling);
+        // SAFETY: as in `both`; a block is 32 bytes, aligned to 32. Packing saturates to what a
+        // distance can be; it works within halves, so the quarters are put in order after.
+        unsafe {
+            let packed = _mm256_max_epi16(_mm256_packs_epi32(low, high), _mm256_setzero_si256());
+            let ordered = _mm256_permute4x64_epi64::<0b11_01_10_00>(packed);
+            _mm256_store_si256(block.0.as_mut_ptr().cast(), ordered);
+        }
+        block
     }
     #[inline(always)]
-    fn square(distances: Pair) -> Pair {
-        both!(_mm256_mullo_epi16, distances, distances)
+    fn squares(block: &Self::Block) -> Pair {
+        let distances: *const __m128i = block.0.as_ptr().cast();
+        // SAFETY: as in `both`; a block is 32 bytes, aligned to 32.
+        let words = unsafe {
+            let (low, high) = (_mm_load_si128(distances), _mm_load_si128(distances.add(1)));
+            (_mm256_cvtepu16_epi32(low), _mm256_cvtepu16_epi32(high))
+        };
+        // The upper halves of the words are 0, the lower ones below 2^15.
+        both!(_mm256_madd_epi16, words, words)
     }
-    #[inline(always)]
-    fn square_or_infinite(distances: Pair) -> Pair {
-        let longest = Self::splat(255);
-        let beyond = both!(_mm256_cmpgt_epi16, distances, longest);
-        let short = both!(_mm256_min_epi16, distances, longest);
-        let squares = both!(_mm256_mullo_epi16, short, short);
-        both!(_mm256_or_si256, squares, beyond)
-    }
-    #[inline(always)]
-    fn raise_where(values: Pair, marks: Pair) -> Pair {
-        let marked = both!(_mm256_cmpgt_epi16, marks, Self::splat(0));
-        both!(_mm256_or_si256, values, marked)
-    }
-}
-
-/// 16 rows of 32 bits.
-pub(in super::super) struct Avx2U32;
-
-impl Lanes for Avx2U32 {
-    common!(u32, 16, _mm256_set1_epi32, _mm256_min_epu32, _mm256_max_epu32, _mm256_cmpeq_epi32);
-    const INFINITE: u32 = 0x7fff_ffff;
-    const LONGEST: i32 = 46_340;
-
     #[inline(always)]
     fn min_of_sum(a: Pair, b: Pair, offset: Pair) -> Pair {
-        let sum = both!(_mm256_add_epi32, b, offset);
-        both!(_mm256_min_epu32, a, sum)
+        both!(_mm256_min_epu32, a, both!(_mm256_add_epi32, b, offset))
     }
     #[inline(always)]
     fn largest(values: Pair) -> u32 {
@@ -176,50 +237,4 @@ impl Lanes for Avx2U32 {
             low | (_mm256_movemask_ps(_mm256_castsi256_ps(high)) as u32) << 8
         }
     }
-    #[inline(always)]
-    fn ramps(first: i32, start: i32, end: i32) -> [Pair; 2] {
-        // SAFETY: as in `both`.
-        unsafe {
-            let steps = _mm256_setr_epi32(0, 1, 2, 3, 4, 5, 6, 7);
-            let down = _mm256_add_epi32(_mm256_set1_epi32((first - start + 1) as _), steps);
-            let up = _mm256_sub_epi32(_mm256_set1_epi32((end - first) as _), steps);
-            let half = _mm256_set1_epi32(8);
-            let below = (_mm256_add_epi32(down, half), _mm256_sub_epi32(up, half));
-            [(down, below.0), (up, below.1)]
-        }
-    }
-    #[inline(always)]
-    fn next([down, up]: [Pair; 2]) -> [Pair; 2] {
-        let rows = Self::splat(16);
-        [both!(_mm256_add_epi32, down, rows), both!(_mm256_sub_epi32, up, rows)]
-    }
-    #[inline(always)]
-    fn depth([down, up]: [Pair; 2]) -> Pair {
-        both!(_mm256_max_epi32, both!(_mm256_min_epi32, down, up), Self::splat(0))
-    }
-    #[inline(always)]
-    fn square(distances: Pair) -> Pair {
-        both!(_mm256_mullo_epi32, distances, distances)
-    }
-    #[inline(always)]
-    fn square_or_infinite(distances: Pair) -> Pair {
-        let longest = Self::splat(46_340);
-        let beyond = both!(_mm256_cmpgt_epi32, distances, longest);
-        let short = both!(_mm256_min_epi32, distances, longest);
-        let squares = both!(_mm256_mullo_epi32, short, short);
-        Self::raise_where(squares, beyond_to_marks(beyond))
-    }
-    #[inline(always)]
-    fn raise_where(values: Pair, marks: Pair) -> Pair {
-        let marked = both!(_mm256_cmpgt_epi32, marks, Self::splat(0));
-        let infinite = both!(_mm256_and_si256, marked, Self::splat(Self::INFINITE));
-        both!(_mm256_max_epu32, values, infinite)
-    }
-}
-
-/// All-ones lanes (-1) as positive ones.
-#[inline(always)]
-fn beyond_to_marks(lanes: Pair) -> Pair {
-    // SAFETY: as in `both`.
-    unsafe { (_mm256_abs_epi32(lanes.0), _mm256_abs_epi32(lanes.1)) }
 }

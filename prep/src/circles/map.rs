@@ -35,19 +35,27 @@ pub fn distance_map(mask: &Mask, border: Border) -> Array2<u32> {
     map
 }
 
+/// Rows that are filled together.
+const BAND: usize = 64;
+
 /// The squared distances of the box, row by row; `u64::MAX` where there is no background at all.
 pub(super) fn box_map(columns: &Columns, map: &mut Vec<u64>) {
     let (width, height) = (columns.width as usize, columns.height as usize);
     map.clear();
     map.resize(width * height, 0);
-    for x in 0..width {
-        for interval in columns.column(x as u32) {
-            let top = i64::from(columns.top);
-            let first = interval.start.max(top);
-            let last = interval.end.min(top + height as i64);
-            for y in first..last {
-                let distance = (y - interval.start + 1).min(interval.end - y);
-                map[(y - top) as usize * width + x] = squared(distance);
+    let top = i64::from(columns.top);
+    // Bands of rows, so that writing down the columns stays in few pages of memory.
+    for (band, rows) in (0..).zip(map.chunks_mut(width * BAND)) {
+        let first = top + band * BAND as i64;
+        let last = first + (rows.len() / width) as i64;
+        for x in 0..width {
+            let column = columns.column(x as u32);
+            let above = column.partition_point(|interval| interval.end <= first);
+            for interval in column[above..].iter().take_while(|interval| interval.start < last) {
+                for y in interval.start.max(first)..interval.end.min(last) {
+                    let distance = (y - interval.start + 1).min(interval.end - y);
+                    rows[(y - first) as usize * width + x] = squared(distance);
+                }
             }
         }
     }

@@ -11,7 +11,7 @@ use segzero_datasets::{Mask, Point};
 
 use super::map::distance_map;
 use super::median::{mean_root, median_limit};
-use super::{Circles, Disc, Scratch, is_full, squared_distance};
+use super::{Circles, Disc, Scratch, floor_sqrt, is_full, squared_distance};
 use crate::{Border, Circle};
 
 /// Rows and columns either side of the mean in which the second point is sought when no pixel lies
@@ -26,9 +26,38 @@ pub(crate) fn seg_zero(
     count: usize,
     scratch: &mut Scratch,
 ) -> Option<Circles> {
-    let ordinary = ones == mask && !is_full(mask);
-    let found = if ordinary { pruned(mask, count, scratch) } else { None };
+    let found = match (ones == mask, is_full(mask)) {
+        (true, true) => without_background(mask, count, scratch),
+        (true, false) => pruned(mask, count, scratch),
+        (false, _) => None,
+    };
     found.or_else(|| plain(mask, ones, count))
+}
+
+/// The points of a mask that is all foreground, if some pixel lies beyond the median. scipy measures
+/// from row -1 and column 0, so the last pixel is the first point, and the second is in some row the
+/// last pixel beyond the median.
+fn without_background(mask: &Mask, count: usize, scratch: &mut Scratch) -> Option<Circles> {
+    let Scratch { columns, around, .. } = scratch;
+    if !columns.read(mask, Border::Open) {
+        return None;
+    }
+    let bbox = columns.bbox();
+    let circle = |x: i32, y: i32| {
+        let radius_squared = squared_distance(Point::new(x, y), Point::new(0, -1));
+        Circle { center: Point::new(x, y), radius_squared }
+    };
+    let first = circle(bbox.x1, bbox.y1);
+    let limit = median_limit(columns, first.center, around);
+    let last_beyond = |y: i32| {
+        let down = u64::from(bbox.y1.abs_diff(y)).pow(2);
+        let nearer = limit.checked_sub(down).map_or(0, |across| floor_sqrt(across) as i32 + 1);
+        (nearer <= bbox.x1).then(|| circle(bbox.x1 - nearer, y))
+    };
+    let rows = (0..=bbox.y1).filter_map(last_beyond);
+    let larger = |a: Circle, b: Circle| if b.radius_squared > a.radius_squared { b } else { a };
+    let circles = [first, rows.reduce(larger)?].into_iter().take(count).collect();
+    Some(Circles { bbox, circles, degenerate: false, tie: false })
 }
 
 /// The points of a mask that has background and no pixel of value 2, if some pixel lies beyond the

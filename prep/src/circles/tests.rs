@@ -154,7 +154,7 @@ fn check_excluded(mask: &Mask, border: Border, discs: &[Disc]) -> Result<(), Tes
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig::with_cases(150))]
+    #![proptest_config(ProptestConfig::with_cases(100))]
 
     #[test]
     fn the_map_is_exact(mask in masks(14), border in borders()) {
@@ -190,6 +190,14 @@ proptest! {
     }
 
     #[test]
+    fn seg_zero_without_background(width in 1u32..70, height in 1u32..70) {
+        let mask = Mask::full(Size::new(width, height));
+        let found = |c: Option<Circles>| c.map(|c| (c.circles, c.tie, c.degenerate));
+        let plain = found(seg_zero::plain(&mask, &mask, 2));
+        prop_assert_eq!(found(seg_zero(&mask, &mask, 2, &mut Scratch::default())), plain);
+    }
+
+    #[test]
     fn parts_are_connected(mask in masks(40)) {
         let part = largest_part(&mask);
         prop_assert_eq!(part.intersection_area(&mask).unwrap(), part.area());
@@ -209,7 +217,7 @@ fn large_radii() {
     }
     check_cuts(&Mask::full(size), Border::Open).unwrap();
     // About the largest radius that 8 bits hold.
-    for radius in 252..=258 {
+    for radius in 253..=256 {
         check_cuts(
             &draw(Size::new(530, 530), &[(true, true, [264, 264, radius, radius])], 0),
             Border::Open,

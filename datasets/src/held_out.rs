@@ -1,7 +1,7 @@
 //! Which images are held out for evaluation: training on them is a leak, also across data sets.
 //!
-//! RefCOCO, RefCOCO+ and RefCOCOg split the same COCO images differently, so that test images of one
-//! are train images of another (`protocols.md` §1.5).
+//! RefCOCO, RefCOCO+ and RefCOCOg split the same COCO images differently, so that test images of
+//! one are train images of another (`protocols.md` §1.5).
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;

@@ -8,8 +8,10 @@ use crate::Error;
 /// How far below the root annotation files are looked for: `dataset/refer_seg/refcocog/annotations`.
 const MAX_DEPTH: usize = 4;
 
-/// Entries of one folder that are looked at.
+/// Entries of one folder that are looked at, and of all folders together. Shallow folders come
+/// first, so that a tree beyond the bound loses its deepest corners only.
 const MAX_ENTRIES: usize = 20_000;
+const MAX_ENTRIES_IN_ALL: usize = 500_000;
 
 /// Folders that hold images (or nothing of ours), by the names the published layouts give them.
 const SKIPPED: [&str; 16] = [
@@ -47,11 +49,13 @@ pub(crate) struct Folder {
 pub(crate) fn folders(root: &Path) -> Result<Vec<Folder>, Error> {
     let mut found = Vec::new();
     let mut level = vec![root.to_owned()];
+    let mut budget = MAX_ENTRIES_IN_ALL;
     for depth in 0..=MAX_DEPTH {
         let mut next = Vec::new();
         for path in level {
-            match list(&path) {
+            match list(&path, budget.min(MAX_ENTRIES)) {
                 Ok((files, folders)) => {
+                    budget -= files.len() + folders.len();
                     found.push(Folder { path, files });
                     next.extend(folders);
                 }
@@ -65,10 +69,10 @@ pub(crate) fn folders(root: &Path) -> Result<Vec<Folder>, Error> {
     Ok(found)
 }
 
-/// Files and the folders worth entering, each sorted.
-fn list(path: &Path) -> std::io::Result<(Vec<PathBuf>, Vec<PathBuf>)> {
+/// Files and the folders worth entering, each sorted; of `limit` entries.
+fn list(path: &Path, limit: usize) -> std::io::Result<(Vec<PathBuf>, Vec<PathBuf>)> {
     let (mut files, mut folders) = (Vec::new(), Vec::new());
-    for entry in std::fs::read_dir(path)?.take(MAX_ENTRIES) {
+    for entry in std::fs::read_dir(path)?.take(limit) {
         let entry = entry?;
         let name = entry.file_name();
         let name = name.to_string_lossy();

@@ -6,7 +6,7 @@ use image::ImageReader;
 use rayon::prelude::*;
 
 use super::{Faults, MaskReport};
-use crate::{Error, FillRegime, ImageSource, Sample, Size};
+use crate::{Error, FillRegime, Geometry, ImageSource, Sample, Size};
 
 /// Samples held back until a batch is full; few, since each may carry an image of a megabyte.
 const BATCH: usize = 64;
@@ -88,7 +88,9 @@ fn find(sample: &Sample, check: HeaderCheck) -> Finding {
     let stated = sample.image.size;
     let known = stated.is_some() && check == HeaderCheck::AlreadyReported;
     let header = if known { None } else { header_size(&sample.image.source) };
-    let fault = match (&header, stated) {
+    // A training set states the size before its images were resized.
+    let resized = matches!(sample.geometry, Geometry::Solution(_));
+    let fault = match (&header, stated.filter(|_| !resized)) {
         _ if check == HeaderCheck::AlreadyReported => None,
         (Some(Err(reason)), _) => Some(Fault::Image(format!("{}: {reason}", name(sample)))),
         (Some(Ok(found)), Some(stated)) if *found != stated => Some(Fault::Size(format!(

@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use crate::mask::{PolygonFault, check_size};
 use crate::{Error, ErrorKind, FillRegime, Mask, MaskError, Size};
 
-/// A mask as the data set states it. Kept unrasterised, so that a hundred thousand samples stay small.
+/// A mask as the data set states it. Kept unrasterised, so that many samples stay small.
 #[derive(Clone, Debug)]
 pub enum Geometry {
     /// COCO segmentations, one per annotation; their union is the target. Empty: no target.

@@ -1,4 +1,5 @@
 //! Mask files, and geometries rasterised.
+#![allow(clippy::unwrap_used)] // helpers of tests
 
 use proptest::prelude::*;
 use segzero_datasets::mask::PolygonFault;
@@ -82,7 +83,11 @@ fn a_png_that_promises_too_much_is_refused() {
 
 proptest! {
     #[test]
-    fn any_file_is_read_or_refused(which in 0usize..23, at in any::<prop::sample::Index>(), to: u8) {
+    fn any_file_is_read_or_refused(
+        which in 0usize..23,
+        at in any::<prop::sample::Index>(),
+        to: u8,
+    ) {
         let mut file = files().swap_remove(which).1;
         let at = at.index(file.len());
         file[at] = to;

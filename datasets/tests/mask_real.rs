@@ -1,4 +1,5 @@
 //! Every mask of the shared data, against what pycocotools makes of it.
+#![allow(clippy::unwrap_used)] // helpers of tests
 
 use std::path::Path;
 

@@ -136,7 +136,8 @@ proptest! {
     #[test]
     fn set_operations_equal_dense_ones((size, a) in bitmap(), other in bitmap()) {
         // The second mask at the size of the first.
-        let b: Vec<u8> = other.1.iter().copied().chain(a.iter().rev().copied()).take(a.len()).collect();
+        let b = other.1.iter().chain(a.iter().rev()).copied();
+        let b: Vec<u8> = b.take(a.len()).collect();
         let (p, q) = (Mask::from_bitmap(size, &a).unwrap(), Mask::from_bitmap(size, &b).unwrap());
         let dense = |op: fn(bool, bool) -> bool| -> Vec<u8> {
             a.iter().zip(&b).map(|(&a, &b)| u8::from(op(a != 0, b != 0))).collect()
@@ -195,7 +196,8 @@ proptest! {
         wild in proptest::collection::vec(any::<[i32; 2]>(), 0..3),
     ) {
         let size = Size::new(width, height);
-        if let Ok((union, overlap)) = Mask::from_polygons_with_overlap(size, &[&polygon, &polygon]) {
+        let twice = Mask::from_polygons_with_overlap(size, &[&polygon, &polygon]);
+        if let Ok((union, overlap)) = twice {
             prop_assert_eq!(union, overlap);
         }
         for regime in [FillRegime::OpencvA, FillRegime::OpencvB, FillRegime::OpencvC] {

@@ -3,7 +3,7 @@
 use super::Mask;
 use crate::Size;
 
-/// Pixels at which the value changes going down a column, the space above a column being background.
+/// Pixels at which the value changes going down a column, with background above every column.
 /// Two crossings at one place cancel, so only their parity counts: COCO's polygon filling and the
 /// comparison of a bitmap's rows both end here.
 pub(super) struct Crossings {

@@ -73,8 +73,8 @@ impl Mask {
     /// memory order; what is not zero is foreground.
     ///
     /// # Errors
-    /// A damaged file, another shape or element type (scores need a threshold first), or 2^32 pixels
-    /// or more.
+    /// A damaged file, another shape or element type (scores need a threshold first), or 2^32
+    /// pixels or more.
     pub fn read_npy(bytes: &[u8]) -> Result<Self, ErrorKind> {
         let NpyArray { size, order, element, data } = npy_array(bytes)?;
         if size.pixels() == 0 {

@@ -22,8 +22,8 @@ use crate::{Bbox, Size};
 
 /// A binary mask of a given size.
 ///
-/// Runs alternate background, foreground, background, ... down the columns (pixel `(x, y)` has index
-/// `x * height + y`). Canonical: only the first run may be zero (a mask whose first pixel is set),
+/// Runs alternate background, foreground, background, ... down the columns (pixel `(x, y)` has
+/// index `x * height + y`). Canonical: only the first run may be zero (a mask whose first pixel is set),
 /// and the runs sum to `width * height`; equal masks have equal runs.
 ///
 /// ```
@@ -113,7 +113,7 @@ impl Mask {
             first.get_or_insert(start / h);
             last = end / h;
             let (y0, y1) = (start % h, end % h);
-            // A run that crosses a column's end covers the last row of one and the first of the next.
+            // A run across a column's end covers the last row of one and the first of the next.
             let crosses = start / h != last;
             top = top.min(if crosses { 0 } else { y0 });
             bottom = bottom.max(if crosses { h - 1 } else { y1 });

@@ -31,8 +31,8 @@ impl Mask {
     /// ```
     ///
     /// # Errors
-    /// Strict where pycocotools is not: an odd number of coordinates (it drops the last), fewer than
-    /// three vertices (a `TypeError` or an empty mask, depending on the place in the list), and
+    /// Strict where pycocotools is not: an odd number of coordinates (it drops the last), fewer
+    /// than three vertices (a `TypeError` or an empty mask, by the place in the list), and
     /// coordinates that are NaN, infinite or beyond 2^20 (it exhausts the memory).
     pub fn from_polygons(size: Size, polygons: &[impl AsRef<[f64]>]) -> Result<Self, MaskError> {
         let mut parts = rasterize(size, polygons)?;

@@ -95,12 +95,17 @@ fn linear(image: &Rgb, size: Size, x: Axis, y: Axis) -> Vec<u8> {
 
 for_best_processor! {
     /// Interpolates between two rows of [`simd::interpolate_rgb`]; OpenCV truncates each product.
-    fn interpolate_rows(upper: &[i16], lower: &[i16], weights: [i16; 2], out: &mut [u8]) =
+    pub(super) fn interpolate_rows(upper: &[i16], lower: &[i16], weights: [i16; 2], out: &mut [u8]) =
         interpolate_rows_portable;
 }
 
 #[inline(always)]
-fn interpolate_rows_portable(upper: &[i16], lower: &[i16], weights: [i16; 2], out: &mut [u8]) {
+pub(super) fn interpolate_rows_portable(
+    upper: &[i16],
+    lower: &[i16],
+    weights: [i16; 2],
+    out: &mut [u8],
+) {
     let high = |value: i16, weight: i16| ((i32::from(value) * i32::from(weight)) >> 16) as i16;
     for ((out, &upper), &lower) in out.iter_mut().zip(upper).zip(lower) {
         *out = ((high(upper, weights[0]) + high(lower, weights[1]) + 2) >> 2) as u8;

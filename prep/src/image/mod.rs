@@ -8,6 +8,8 @@ mod huffman;
 mod jpeg;
 mod png;
 mod simd;
+#[cfg(test)]
+mod tests;
 
 use segzero_datasets::Size;
 use serde::{Deserialize, Serialize};

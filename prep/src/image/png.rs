@@ -112,12 +112,18 @@ fn filter(row: &[u8], above: &[u8], out: &mut Vec<u8>) {
 
 for_best_processor! {
     /// Differences from the prediction.
-    fn paeth_row(row: &[u8], left: &[u8], above: &[u8], corner: &[u8], out: &mut [u8]) =
+    pub(super) fn paeth_row(row: &[u8], left: &[u8], above: &[u8], corner: &[u8], out: &mut [u8]) =
         paeth_row_portable;
 }
 
 #[inline(always)]
-fn paeth_row_portable(row: &[u8], left: &[u8], above: &[u8], corner: &[u8], out: &mut [u8]) {
+pub(super) fn paeth_row_portable(
+    row: &[u8],
+    left: &[u8],
+    above: &[u8],
+    corner: &[u8],
+    out: &mut [u8],
+) {
     let neighbours = left.iter().zip(above).zip(corner);
     for ((out, &value), ((&left, &above), &corner)) in out.iter_mut().zip(row).zip(neighbours) {
         *out = value.wrapping_sub(paeth(left, above, corner));
@@ -128,7 +134,7 @@ fn paeth_row_portable(row: &[u8], left: &[u8], above: &[u8], corner: &[u8], out:
 /// left and above at hand, the distance to the corner is their sum or difference, by the side on
 /// which each lies; this needs no more than 8 bits.
 #[inline(always)]
-fn paeth(left: u8, above: u8, corner: u8) -> u8 {
+pub(super) fn paeth(left: u8, above: u8, corner: u8) -> u8 {
     let to_left = above.abs_diff(corner);
     let to_above = left.abs_diff(corner);
     let is_between = (left < corner) != (above < corner);

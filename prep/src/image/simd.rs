@@ -4,9 +4,9 @@
 /// Defines a function that runs `$portable`, compiled once more for AVX2 and BMI2 and run so where
 /// the processor has them. `$portable` must be `#[inline(always)]`.
 macro_rules! for_best_processor {
-    ($(#[$doc:meta])* fn $name:ident($($arg:ident: $type:ty),* $(,)?) = $portable:path;) => {
+    ($(#[$doc:meta])* $visible:vis fn $name:ident($($arg:ident: $type:ty),* $(,)?) = $portable:path;) => {
         $(#[$doc])*
-        fn $name($($arg: $type),*) {
+        $visible fn $name($($arg: $type),*) {
             #[cfg(target_arch = "x86_64")]
             {
                 #[target_feature(enable = "avx2,bmi1,bmi2,lzcnt")]

@@ -1,4 +1,5 @@
 //! What `inspect` counts and what it finds fault with.
+#![allow(clippy::unwrap_used)] // clippy exempts test functions only, not their helpers
 
 use std::collections::BTreeMap;
 use std::fs;

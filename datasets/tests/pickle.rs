@@ -1,4 +1,5 @@
 //! The unpickler against CPython: the same values from every protocol; and against hostile input.
+#![allow(clippy::unwrap_used)] // clippy exempts test functions only, not their helpers
 
 use proptest::prelude::*;
 use segzero_datasets::pickle::{Pickle, PickleFault, Value, parse};

@@ -1,4 +1,5 @@
 //! REFER reading: against CPython and pycocotools, in every directory variant, and on bad records.
+#![allow(clippy::unwrap_used)] // clippy exempts test functions only, not their helpers
 
 use std::collections::BTreeMap;
 use std::fs;

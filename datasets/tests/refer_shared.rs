@@ -1,5 +1,6 @@
 //! REFER and COCO on the real photos and masks of the shared data, where they are at hand. The
 //! expected numbers are Python's: `pickle.load` of the same files, counted.
+#![allow(clippy::unwrap_used)] // clippy exempts test functions only, not their helpers
 
 use std::collections::BTreeMap;
 

@@ -131,7 +131,7 @@ impl MaskReader {
 impl DataPage {
     fn new(page: Page, present: u8) -> Result<Self, ParquetError> {
         let width = (u8::BITS - present.leading_zeros()) as u8;
-        let (repetition, definition, values, encoding, count) = match page {
+        let (repetition, definition, mut values, encoding, count) = match page {
             Page::DataPage {
                 mut buf,
                 num_values,
@@ -160,7 +160,7 @@ impl DataPage {
         let count = count as usize;
         let pixels = match encoding {
             Encoding::PLAIN => Pixels::Plain(values, 0),
-            Encoding::RLE => Pixels::Runs(Runs::new(prefixed(&mut values.clone())?, 1, count)),
+            Encoding::RLE => Pixels::Runs(Runs::new(prefixed(&mut values)?, 1, count)),
             other => return Err(broken(&format!("booleans encoded as {other}"))),
         };
         Ok(Self {

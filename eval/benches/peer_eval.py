@@ -31,7 +31,7 @@ except ImportError:
     hot = None
 
 WIDTH, HEIGHT = 640, 480
-SHAPES = 500
+SHAPES = 100
 DENSE = 2000  # pairs that the dense way is timed on, then scaled
 
 

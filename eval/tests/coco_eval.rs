@@ -1,5 +1,6 @@
 //! Real predictions against real annotations: every count equals pycocotools' and numpy's
 //! (`fixtures/coco_eval/generate.py`). Skipped where the shared data are absent.
+#![allow(clippy::unwrap_used)] // helpers of tests fail by panicking, as tests do
 
 mod common;
 

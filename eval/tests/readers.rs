@@ -1,4 +1,5 @@
 //! Prediction files, good and bad.
+#![allow(clippy::unwrap_used)] // helpers of tests fail by panicking, as tests do
 
 mod common;
 
@@ -165,7 +166,7 @@ fn the_size_is_read_where_it_is_not_stated() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("7.png");
     write_png(&path, SIZE, &[0; 24]);
-    let polygon = vec![vec![0.0, 0.0, 2.0, 0.0, 2.0, 4.0, 0.0, 4.0]];
+    let polygons = vec![vec![0.0, 0.0, 2.0, 0.0, 2.0, 4.0, 0.0, 4.0]];
     let polygons = Geometry::Coco(vec![CocoSegmentation::Polygons(polygons)]);
     let mut of_image = sample("7", &[], polygons);
     of_image.image.source = ImageSource::File(path.clone());

@@ -2,6 +2,7 @@
 //! JPEG to an 840x840 PNG. `peer_images.py` prints the same steps in OpenCV and Pillow; run both on
 //! one machine at one time and compare ratios.
 #![allow(missing_docs)] // criterion's macro makes an undocumented function
+#![allow(clippy::unwrap_used, clippy::print_stdout)] // a bench stops when it cannot go on
 
 use criterion::{Criterion, Throughput, criterion_group, criterion_main};
 use segzero_datasets::Size;

@@ -28,7 +28,7 @@ def png(image, **options):
 
 
 def whole(path):
-    """Seg-Zero's builder: it reads the file twice, and `datasets` encodes with Pillow's defaults."""
+    """Seg-Zero's builder: two reads of the file, and Pillow's default encoding by `datasets`."""
     cv2.imread(path)
     photo = cv2.cvtColor(cv2.imread(path), cv2.COLOR_BGR2RGB)
     return png(Image.fromarray(cv2.resize(photo, SIZE, interpolation=cv2.INTER_AREA)))

@@ -1,5 +1,6 @@
-//! Images against OpenCV and Pillow: fixtures written by `fixtures/images/generate.py`, and the real
-//! photographs where they are at hand. All comparisons are exact: the arithmetic is theirs.
+//! Images against OpenCV and Pillow: fixtures written by `fixtures/images/generate.py`, and the
+//! real photographs where they are at hand. All comparisons are exact: the arithmetic is theirs.
+#![allow(clippy::unwrap_used)] // a broken fixture should fail the test
 
 use segzero_datasets::Size;
 use segzero_prep::image::{

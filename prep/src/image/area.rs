@@ -95,8 +95,12 @@ fn linear(image: &Rgb, size: Size, x: Axis, y: Axis) -> Vec<u8> {
 
 for_best_processor! {
     /// Interpolates between two rows of [`simd::interpolate_rgb`]; OpenCV truncates each product.
-    pub(super) fn interpolate_rows(upper: &[i16], lower: &[i16], weights: [i16; 2], out: &mut [u8]) =
-        interpolate_rows_portable;
+    pub(super) fn interpolate_rows(
+        upper: &[i16],
+        lower: &[i16],
+        weights: [i16; 2],
+        out: &mut [u8],
+    ) = interpolate_rows_portable;
 }
 
 #[inline(always)]

@@ -96,9 +96,9 @@ pub(super) fn resize(image: &Rgb, size: Size, kernel: Kernel) -> Rgb {
     Rgb { size, pixels: pixels.into_owned() }
 }
 
-/// Since version 13 Pillow begins with the rows where their number falls by more than twice what the
-/// number of columns falls by; earlier versions always began with the columns. The order changes
-/// the rounding, by a level or so.
+/// Since version 13 Pillow begins with the rows where their number falls by more than twice what
+/// the number of columns falls by; earlier versions always began with the columns. The order
+/// changes the rounding, by a level or so.
 fn rows_shrink_more(source: Size, target: Size) -> bool {
     let fall = |source: u32, target: u32| i64::from(source) - i64::from(target);
     fall(source.height, target.height) > 2 * fall(source.width, target.width).max(0)

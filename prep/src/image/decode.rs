@@ -21,8 +21,8 @@ pub enum Orientation {
 }
 
 /// Decodes JPEG (by libjpeg-turbo, so equal to OpenCV and PIL), PNG, WebP, BMP or TIFF to RGB.
-/// Alpha is dropped and grey repeated, as PIL's `convert("RGB")` has it; 16 bits become the upper 8, as
-/// OpenCV has it (PIL turns most of 16-bit grey white).
+/// Alpha is dropped and grey repeated, as PIL's `convert("RGB")` has it; 16 bits become the upper
+/// 8, as OpenCV has it (PIL turns most of 16-bit grey white).
 /// EXIF orientation is not applied (masks are in the stored frame); [`decode_as`] can.
 ///
 /// # Errors

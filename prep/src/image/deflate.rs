@@ -1,8 +1,9 @@
 //! A DEFLATE encoder (RFC 1951) for filtered photographs.
 //!
-//! The residuals of a photograph repeat nowhere, except that flat regions leave runs of one byte. So
-//! this encoder looks for runs only, and otherwise gives each block of residuals its own Huffman
-//! code. Against a full search for repeats that is about twenty times as fast at nearly the same size.
+//! The residuals of a photograph repeat nowhere, except that flat regions leave runs of one byte.
+//! So this encoder looks for runs only, and otherwise gives each block of residuals its own Huffman
+//! code. Against zlib's search for repeats that is some forty times as fast, at nearly the same
+//! size.
 
 use super::huffman::{self, Word};
 use super::simd::{self, for_best_processor};
@@ -173,7 +174,7 @@ fn length_of_run(equal: &[u64], start: usize) -> usize {
     while let Some(word) = equal.get(at / 64) {
         let marks = (!(word >> (at % 64))).trailing_zeros() as usize;
         at += marks;
-        if marks == 0 || at % 64 != 0 {
+        if marks == 0 || !at.is_multiple_of(64) {
             break;
         }
     }

@@ -36,7 +36,8 @@ fn lengths<const N: usize>(counts: &[u32; N]) -> [u8; N] {
     }
     leaves.sort_unstable();
     // Both the leaves and the nodes (in the order in which they are made) are sorted by weight, so
-    // the lightest two are always at the heads of these two queues. Nodes are numbered after leaves.
+    // the lightest two are always at the heads of these two queues. Nodes are numbered after
+    // leaves.
     let mut weights: Vec<u64> = leaves.iter().map(|&(count, _)| u64::from(count)).collect();
     let mut parents = vec![0; (2 * leaves.len()).saturating_sub(1)];
     let (mut leaf, mut node) = (0, leaves.len());

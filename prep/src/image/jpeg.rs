@@ -53,8 +53,8 @@ pub fn encode_jpeg(image: &Rgb, quality: u8) -> Result<Vec<u8>, ImageError> {
     compressor.compress_to_vec(source).map_err(refused)
 }
 
-/// libjpeg-turbo also reports warnings as errors, after all pixels are written. PIL and OpenCV accept
-/// stray bytes between segments, and so do we; an image that ends too early is refused.
+/// libjpeg-turbo also reports warnings as errors, after all pixels are written. PIL and OpenCV
+/// accept stray bytes between segments, and so do we; an image that ends too early is refused.
 fn is_harmless(error: &turbojpeg::Error, bytes: &[u8]) -> bool {
     let turbojpeg::Error::TurboJpegError(message) = error else { return false };
     let last = |marker: u8| bytes.windows(2).rposition(|pair| pair == [0xff, marker]);

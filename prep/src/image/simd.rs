@@ -4,7 +4,8 @@
 /// Defines a function that runs `$portable`, compiled once more for AVX2 and BMI2 and run so where
 /// the processor has them. `$portable` must be `#[inline(always)]`.
 macro_rules! for_best_processor {
-    ($(#[$doc:meta])* $visible:vis fn $name:ident($($arg:ident: $type:ty),* $(,)?) = $portable:path;) => {
+    ($(#[$doc:meta])* $visible:vis fn $name:ident($($arg:ident: $type:ty),* $(,)?)
+        = $portable:path;) => {
         $(#[$doc])*
         $visible fn $name($($arg: $type),*) {
             #[cfg(target_arch = "x86_64")]
@@ -33,8 +34,8 @@ pub(super) fn is_wide() -> bool {
         && is_x86_feature_detected!("lzcnt")
 }
 
-/// Sets bit `i % 64` of word `i / 64` where byte `i` of `data` equals the one before it. There is one
-/// word more than `data` needs, so that a search may look ahead.
+/// Sets bit `i % 64` of word `i / 64` where byte `i` of `data` equals the one before it. There is
+/// one word more than `data` needs, so that a search may look ahead.
 pub(super) fn equal_to_previous(data: &[u8], out: &mut Vec<u64>) {
     out.clear();
     out.resize(data.len() / 64 + 2, 0);

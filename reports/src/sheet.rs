@@ -184,11 +184,11 @@ impl Canvas {
         let span = |low: f64, high: f64, most: f64| {
             low.clamp(0.0, most) as i64..high.clamp(0.0, most) as i64
         };
-        let half = f64::from(OVERSAMPLING);
+        let half = f64::from(OVERSAMPLING) * 0.75;
         for y in span(top, bottom, h) {
             for x in span(left, right, w) {
                 let d = distance(x as f64 + 0.5, y as f64 + 0.5);
-                self.blend(x, y, [0; 3], (half + 2.5 - d).clamp(0.0, 1.0) * 0.4);
+                self.blend(x, y, [0; 3], (half + 2.0 - d).clamp(0.0, 1.0) * 0.35);
                 self.blend(x, y, color, (half + 0.5 - d).clamp(0.0, 1.0));
             }
         }
@@ -223,7 +223,7 @@ impl Canvas {
     fn dot(&mut self, center: [f64; 2]) {
         let [cx, cy] = center;
         self.stroke(CIRCLE, [cx - 4.0, cy - 4.0, cx + 4.0, cy + 4.0], |x, y| {
-            ((x - cx).hypot(y - cy) - 3.0).max(0.0)
+            ((x - cx).hypot(y - cy) - 1.5).max(0.0)
         });
     }
 }

@@ -1,5 +1,6 @@
 //! `segzero preview`.
 
+use std::collections::HashSet;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
@@ -7,6 +8,7 @@ use indicatif::{ProgressBar, ProgressStyle};
 use segzero_datasets::{Format, Sample, Size, Source};
 use segzero_eval::{OnBadRecord, Predictions};
 use segzero_prep::image::{PngEffort, encode_jpeg, encode_png};
+use segzero_prep::{PointRule, TargetOptions};
 use segzero_reports::preview::{Builder, BuilderOptions, Card, Images, Page, choose};
 use segzero_reports::{Sheet, SheetOptions};
 
@@ -22,6 +24,12 @@ pub struct Args {
     /// (docs/predictions.md).
     #[arg(long, value_name = "PATH")]
     pred: Option<PathBuf>,
+    /// How the points are chosen; a prepared set is drawn with the points that it states.
+    #[arg(long, value_enum, default_value_t)]
+    points: PointRule,
+    /// Number of points.
+    #[arg(long, value_name = "N", default_value_t = 2)]
+    circles: usize,
     /// Write the page to this file.
     #[arg(long, value_name = "FILE", required_unless_present = "sheet", help_heading = "Output")]
     out: Option<PathBuf>,
@@ -44,7 +52,7 @@ pub struct Args {
     /// Where the page's images are: inside it, or in a folder beside it.
     #[arg(long, value_enum, default_value_t, help_heading = "Output")]
     images_in: ImagesIn,
-    /// How many samples the contact sheet shows; the first of those drawn.
+    /// How many samples the contact sheet shows, of different images where there are enough.
     #[arg(long, value_name = "N", default_value_t = 24, help_heading = "Output")]
     sheet_count: usize,
     /// Tiles in a row of the contact sheet.
@@ -88,7 +96,9 @@ pub fn run(args: Args) -> Result<ExitCode, Failure> {
     };
     let mut problems = Problems::default();
     let (samples, of) = drawn(&args, &source, &mut problems)?;
-    let options = BuilderOptions { longest_side: args.thumbnail, ..BuilderOptions::default() };
+    let target =
+        TargetOptions { points: args.points, circles: args.circles, ..TargetOptions::default() };
+    let options = BuilderOptions { target, longest_side: args.thumbnail, ..Default::default() };
     let mut builder = Builder::new(options, predictions.as_ref());
     if source.format == Format::HfTrain {
         builder.read_provenance(&args.source.root)?;
@@ -117,8 +127,8 @@ pub fn run(args: Args) -> Result<ExitCode, Failure> {
             tile: Size::new(args.tile, args.tile * 3 / 4),
             ..SheetOptions::default()
         };
-        let shown = &cards[..cards.len().min(args.sheet_count.max(1))];
-        let sheet = Sheet::draw(shown, &pictures, &options).map_err(Failure::new)?;
+        let shown = for_sheet(&cards, args.sheet_count.max(1));
+        let sheet = Sheet::draw(&shown, &pictures, &options).map_err(Failure::new)?;
         write_sheet(path, &sheet)?;
         println!("{} samples on {}", shown.len(), path.display());
     }
@@ -132,6 +142,14 @@ pub fn run(args: Args) -> Result<ExitCode, Failure> {
     }
     problems.print();
     Ok(ExitCode::SUCCESS)
+}
+
+/// The first `count` cards of different images, then the others.
+fn for_sheet(cards: &[Card], count: usize) -> Vec<Card> {
+    let mut seen = HashSet::new();
+    let (first, again): (Vec<&Card>, Vec<&Card>) =
+        cards.iter().partition(|card| seen.insert(card.picture));
+    first.into_iter().chain(again).take(count).cloned().collect()
 }
 
 /// What could not be shown; said once, at the end.

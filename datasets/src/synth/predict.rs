@@ -14,7 +14,7 @@ pub enum Flaw {
     Dilated,
     /// Too thin.
     Eroded,
-    /// Ragged, with specks.
+    /// Ragged, with specks in and around it.
     Noisy,
     /// Only the upper part.
     Half,
@@ -63,11 +63,21 @@ fn apply(flaw: Flaw, truth: &Mask, others: &[Mask], dice: &mut Dice) -> Mask {
         Flaw::Eroded => (0..steps(dice)).fold(truth.clone(), |mask, _| {
             remap(&mask, |b, x, y| b.get(x, y) && b.neighbours(x, y) == 4)
         }),
-        Flaw::Noisy => remap(truth, |b, x, y| {
-            let at_edge =
-                b.get(x, y) != (b.neighbours(x, y) >= 2) || (1..4).contains(&b.neighbours(x, y));
-            b.get(x, y) ^ dice.chance(if at_edge { 0.35 } else { 0.002 })
-        }),
+        Flaw::Noisy => {
+            let (near, bbox) = (scale * 0.35, truth.bbox());
+            let outside = |x: i64, y: i64| {
+                let beyond = |v: i64, low: i32, high: i32| {
+                    (i64::from(low) - v).max(v - i64::from(high)) as f64 > near
+                };
+                bbox.is_none_or(|b| beyond(x, b.x0, b.x1) || beyond(y, b.y0, b.y1))
+            };
+            remap(truth, |b, x, y| {
+                let neighbours = b.neighbours(x, y);
+                let at_edge = if b.get(x, y) { neighbours < 4 } else { neighbours > 0 };
+                let flip = if at_edge { 0.35 } else { 0.003 };
+                b.get(x, y) ^ (!outside(x, y) && dice.chance(flip))
+            })
+        }
         Flaw::Half => {
             let bbox = truth.bbox();
             let middle = bbox.map_or(0, |b| i64::from(b.y0 + b.y1) / 2);

@@ -34,7 +34,7 @@ function overlay(card, chosen) {
   const boxes = shape("g", { class: "layer-box" });
   for (const [x, y, w, h] of card.boxes) outlined(boxes, "rect", { x, y, width: w, height: h }, "box");
   const circles = shape("g", { class: "layer-circle" });
-  const dot = Math.max(width, height) / 130;
+  const dot = Math.max(width, height) / 180;
   for (const object of card.circles) {
     object.forEach(([cx, cy, r], i) => {
       if (r > 0) outlined(circles, "circle", { cx, cy, r }, i ? "circle later" : "circle");

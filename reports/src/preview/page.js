@@ -202,8 +202,9 @@ function start() {
     card.search = texts.join("\n").toLowerCase();
   });
   histogram();
-  const scored = data.cards.some((card) => card.iou !== null);
-  for (const node of document.querySelectorAll("[data-needs=iou]")) if (!scored) node.remove();
+  for (const node of document.querySelectorAll("[data-needs]")) {
+    if (data.cards.every((card) => card[node.dataset.needs] === null)) node.remove();
+  }
   byId("search").addEventListener("input", find);
   byId("sort").addEventListener("change", find);
   byId("controls").addEventListener("submit", (event) => event.preventDefault());

@@ -91,7 +91,8 @@ pub fn run(args: Args) -> Result<ExitCode, Failure> {
         "--sheet",
         &sheet,
     ])?;
-    segzero(&["preview", "--set", &at(TRAIN), "--out", &at(TRAIN_PAGE)])?;
+    let (train, page_of_train) = (at(TRAIN), at(TRAIN_PAGE));
+    segzero(&["preview", "--set", &train, "--title", "Training set", "--out", &page_of_train])?;
 
     println!("\nDone in {:.1} s. Open these in a browser:", begin.elapsed().as_secs_f64());
     println!("  {page}  (test split, with predictions)");

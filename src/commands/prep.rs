@@ -309,8 +309,10 @@ fn summary(source: &str, report: &Report, args: &Args, elapsed: Duration) -> Str
     rows.push(("size".to_owned(), megabytes(report.bytes())));
     rows.push(("time".to_owned(), format!("{:.1} s", elapsed.as_secs_f64())));
     let made = counts_of.written.saturating_sub(report.found);
-    let rate = made as f64 / elapsed.as_secs_f64().max(1e-9);
-    rows.push(("rate".to_owned(), format!("{rate:.0} examples/s")));
+    if made > 0 {
+        let rate = made as f64 / elapsed.as_secs_f64().max(1e-9);
+        rows.push(("rate".to_owned(), format!("{rate:.0} examples/s")));
+    }
     let mut text = format!("{source} -> {}\n{}", args.out.display(), table(&rows));
     if counts_of.skipped.contains_key(&segzero_prep::select::Skip::Bad) {
         text.push_str("bad records are listed in skipped.jsonl\n");

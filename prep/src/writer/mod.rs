@@ -179,7 +179,7 @@ pub(crate) struct ShardWriter {
 }
 
 enum Rows {
-    Parquet(parquet::ParquetRows<NewFile>),
+    Parquet(Box<parquet::ParquetRows<NewFile>>),
     Folder(folder::FolderRows),
 }
 
@@ -194,7 +194,7 @@ impl ShardWriter {
             OutputFormat::Parquet => {
                 let file = NewFile::create(out, rows)?;
                 let path = file.final_path();
-                Rows::Parquet(parquet::ParquetRows::new(file, path, options.columns)?)
+                Rows::Parquet(Box::new(parquet::ParquetRows::new(file, path, options.columns)?))
             }
             OutputFormat::Jsonl => {
                 Rows::Folder(folder::FolderRows::create(out, shard, rows, options.columns)?)

@@ -1,4 +1,5 @@
 //! `segzero demo` and `segzero preview`, as a user runs them.
+#![allow(clippy::unwrap_used)] // helpers of tests may, as tests may
 
 use std::path::Path;
 use std::process::{Command, Output};

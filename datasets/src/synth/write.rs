@@ -103,7 +103,10 @@ fn instances(scenes: &[Scene]) -> serde_json::Value {
     };
     let annotations =
         scenes.iter().flat_map(|s| s.annotations.iter().map(|a| annotation(s.image_id, a)));
-    let category = |kind: &Kind| json!({ "id": kind.category_id(), "name": kind.noun(), "supercategory": "shape" });
+    let category = |kind: &Kind| {
+        let (id, name) = (kind.category_id(), kind.noun());
+        json!({ "id": id, "name": name, "supercategory": "shape" })
+    };
     json!({
         "info": { "description": "synthetic RefCOCOg of `segzero demo`", "version": "1.0" },
         "licenses": [{ "id": 1, "name": "public domain", "url": "" }],

@@ -138,7 +138,10 @@ fn a_bad_line_stops_unless_it_may_be_skipped() {
     let output = eval(folder.path(), &predictions, &["--skip-bad"]);
     let stdout = text(&output.stdout);
     assert!(output.status.success());
-    assert_eq!((value(&stdout, "bad records"), value(&stdout, "missing")), ("1".into(), "1".into()));
+    assert_eq!(
+        (value(&stdout, "bad records"), value(&stdout, "missing")),
+        ("1".into(), "1".into())
+    );
 }
 
 #[test]

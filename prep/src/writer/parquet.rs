@@ -66,7 +66,7 @@ pub fn features_json(columns: Columns) -> String {
 
 /// Writes rows into one Parquet file.
 pub(crate) struct ParquetRows<W: Write + Send> {
-    writer: ArrowWriter<W>,
+    writer: ArrowWriter<Sink<W>>,
     schema: SchemaRef,
     columns: Columns,
     /// Named in errors.
@@ -90,7 +90,7 @@ impl<W: Write + Send> ParquetRows<W> {
             .build();
         let options =
             ArrowWriterOptions::new().with_properties(properties).with_skip_arrow_metadata(true);
-        let writer = ArrowWriter::try_new_with_options(inner, schema.clone(), options)
+        let writer = ArrowWriter::try_new_with_options(Sink(Some(inner)), schema.clone(), options)
             .map_err(|e| PrepError::write(&path, io_error(e)))?;
         Ok(Self { writer, schema, columns, path })
     }
@@ -104,8 +104,10 @@ impl<W: Write + Send> ParquetRows<W> {
     }
 
     /// Writes the footer and gives the writer underneath back.
-    pub fn finish(self) -> Result<W, PrepError> {
-        self.writer.into_inner().map_err(|e| PrepError::write(&self.path, io_error(e)))
+    pub fn finish(mut self) -> Result<W, PrepError> {
+        // `ArrowWriter::into_inner` would turn a full disk into a text, `finish` keeps it.
+        self.writer.finish().map_err(|e| PrepError::write(&self.path, io_error(e)))?;
+        self.writer.inner_mut().0.take().ok_or_else(|| PrepError::write(&self.path, taken()))
     }
 
     fn batch(&self, rows: &[Example]) -> io::Result<RecordBatch> {
@@ -136,6 +138,23 @@ impl<W: Write + Send> ParquetRows<W> {
         }
         RecordBatch::try_new(self.schema.clone(), columns).map_err(io::Error::other)
     }
+}
+
+/// A writer that can be taken back from the [`ArrowWriter`] that owns it.
+struct Sink<W>(Option<W>);
+
+impl<W: Write> Write for Sink<W> {
+    fn write(&mut self, buffer: &[u8]) -> io::Result<usize> {
+        self.0.as_mut().ok_or_else(taken)?.write(buffer)
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        self.0.as_mut().ok_or_else(taken)?.flush()
+    }
+}
+
+fn taken() -> io::Error {
+    io::Error::new(io::ErrorKind::BrokenPipe, "the file was finished already")
 }
 
 /// The operating system's error inside a Parquet error, so that a full disk is known as one.

@@ -1,4 +1,5 @@
 //! Style that a machine can check, and the direction of the crates' dependencies.
+#![allow(clippy::unwrap_used)] // clippy lets `#[test]` functions unwrap, but not their helpers
 
 use std::fs;
 use std::path::{Path, PathBuf};

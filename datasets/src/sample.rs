@@ -77,6 +77,6 @@ pub enum ImageSource {
     File(PathBuf),
     /// Encoded bytes taken from a Parquet row.
     Bytes(Bytes),
-    /// Not loaded, by [`crate::ReadOptions::images`], or the layout has no images.
+    /// Not loaded, by [`crate::ReadOptions::skip_images`], or the layout has no images.
     Absent,
 }

@@ -238,7 +238,7 @@ fn adversarial_table() {
         let masks = masks_of(mask);
         let mut rule = |points| {
             least(3, || {
-                drop(black_box(Target::from_masks_in(&masks, &options(points), &mut scratch)))
+                drop(black_box(Target::from_masks_in(&masks, &options(points), &mut scratch)));
             })
         };
         let (inscribed, seg_zero) = (rule(PointRule::Inscribed), rule(PointRule::SegZero));

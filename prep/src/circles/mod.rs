@@ -1,8 +1,8 @@
 //! Inscribed circles of a mask, exactly, in integers.
 //!
 //! All distances are squared distances between pixel centres, so nothing is rounded and equal radii
-//! are equal. A mask is read as the intervals of its columns ([`columns`]); the pixel farthest from
-//! the background is found by a pruned search ([`finder`], [`search`]) that looks at few of them.
+//! are equal. A mask is read as the intervals of its columns (`columns`); the pixel farthest from
+//! the background is found by a pruned search (`finder`, `search`) that looks at few of them.
 
 mod columns;
 mod field;

@@ -178,6 +178,8 @@ pub(crate) struct ShardWriter {
     provenance: Lines,
 }
 
+// One value a shard: its size does not matter.
+#[allow(clippy::large_enum_variant)]
 enum Rows {
     Parquet(Box<parquet::ParquetRows<NewFile>>),
     Folder(folder::FolderRows),

@@ -88,6 +88,17 @@ impl Geometry {
             }
         }
     }
+
+    /// As [`Geometry::rasterize`], for the last use: runs are taken, not copied.
+    ///
+    /// # Errors
+    /// As [`Geometry::rasterize`].
+    pub fn into_masks(self, size: Size, fill: FillRegime) -> Result<Masks, Error> {
+        match self {
+            Self::Mask(mask) if mask.size() == size => Ok(Masks::whole(mask)),
+            other => other.rasterize(size, fill),
+        }
+    }
 }
 
 impl Masks {

@@ -55,8 +55,7 @@ pub fn score(
     let mut done = 0;
     while !chunk.is_empty() {
         done += chunk.len() as u64;
-        let score_one =
-            |sample: Result<Sample, Error>| score_sample(&sample?, predictions, options);
+        let score_one = |sample: Result<Sample, Error>| score_sample(sample?, predictions, options);
         let (next, scored) =
             rayon::join(&mut take, || chunk.into_par_iter().map(score_one).collect::<Vec<_>>());
         for result in scored {
@@ -138,23 +137,15 @@ impl<'a> Collected<'a> {
 /// # Errors
 /// When the sample itself has no readable mask.
 fn score_sample(
-    sample: &Sample,
+    mut sample: Sample,
     predictions: &Predictions,
     options: &Options,
 ) -> Result<Vec<Scored>, Error> {
-    let find = |query: &Query| {
-        let (of_query, of_sample) = (sample.query_key(query), sample.key.as_str());
-        let (first, second) = match options.unit {
-            Unit::Query => (of_query.as_str(), of_sample),
-            Unit::Sample => (of_sample, of_query.as_str()),
-        };
-        predictions.find(first).or_else(|| predictions.find(second))
-    };
-    let queries = match options.unit {
-        Unit::Query => &sample.queries[..],
-        Unit::Sample => &sample.queries[..sample.queries.len().min(1)],
-    };
-    let found: Vec<Option<usize>> = queries.iter().map(find).collect();
+    if options.unit == Unit::Sample {
+        sample.queries.truncate(1);
+    }
+    let find = |query: &Query| find(&sample, query, predictions, options.unit);
+    let found: Vec<Option<usize>> = sample.queries.iter().map(find).collect();
     let named = |mut error: Error| {
         error.record.get_or_insert_with(|| format!("sample `{}`", sample.key));
         if error.path.as_os_str().is_empty() {
@@ -162,20 +153,44 @@ fn score_sample(
         }
         error
     };
-    let size = sample_size(sample).map_err(named)?;
-    let truth = sample.geometry.rasterize(size, options.fill).map_err(named)?;
-    let mut rows = Vec::with_capacity(queries.len());
-    for (query, &used) in queries.iter().zip(&found) {
+    let size = sample_size(&sample).map_err(named)?;
+    let truth = sample.geometry.into_masks(size, options.fill).map_err(named)?;
+    let mut rows = Vec::with_capacity(found.len());
+    for (query, used) in sample.queries.into_iter().zip(found) {
         let (status, counts, fault) = score_prediction(&truth, used, size, predictions)
             .map_err(|e| named(Error::new("", e)))?;
-        let row = Row {
+        let mut row = Row {
+            dataset: sample.dataset.to_string(),
+            split: sample.split.to_string(),
+            key: sample.key.clone(),
             query: query.id.filter(|_| options.unit == Unit::Query),
-            text: query.text.clone(),
-            ..row(sample, status, counts)
+            text: query.text,
+            image: sample.image.id.clone(),
+            status,
+            intersection: counts.intersection,
+            union: counts.union(),
+            target_area: counts.target,
+            prediction_area: counts.prediction,
+            iou: 0.0,
         };
+        row.iou = row.exact_iou().value();
         rows.push(Scored { row, used, fault });
     }
     Ok(rows)
+}
+
+/// Position of the prediction for a query.
+fn find(sample: &Sample, query: &Query, predictions: &Predictions, unit: Unit) -> Option<usize> {
+    if query.id.is_none() {
+        // The query has no key of its own.
+        return predictions.find(&sample.key);
+    }
+    let (of_query, of_sample) = (sample.query_key(query), sample.key.as_str());
+    let (first, second) = match unit {
+        Unit::Query => (of_query.as_str(), of_sample),
+        Unit::Sample => (of_sample, of_query.as_str()),
+    };
+    predictions.find(first).or_else(|| predictions.find(second))
 }
 
 /// Status and counts of one prediction, and the error of one that cannot be used.
@@ -202,24 +217,4 @@ fn score_prediction(
             Ok((status, Counts::of_target(truth)?, Some(error)))
         }
     }
-}
-
-/// A row of the sample as a whole.
-fn row(sample: &Sample, status: Status, counts: Counts) -> Row {
-    let mut row = Row {
-        dataset: sample.dataset.to_string(),
-        split: sample.split.to_string(),
-        key: sample.key.clone(),
-        query: None,
-        text: String::new(),
-        image: sample.image.id.clone(),
-        status,
-        intersection: counts.intersection,
-        union: counts.union(),
-        target_area: counts.target,
-        prediction_area: counts.prediction,
-        iou: 0.0,
-    };
-    row.iou = row.exact_iou().value();
-    row
 }

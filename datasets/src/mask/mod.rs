@@ -95,12 +95,12 @@ impl Mask {
 
     /// Number of foreground pixels.
     pub fn area(&self) -> u64 {
-        self.runs.iter().skip(1).step_by(2).map(|&r| u64::from(r)).sum()
+        self.runs.as_chunks().0.iter().map(|&[_, length]| u64::from(length)).sum()
     }
 
     /// Half-open ranges of column-major indices that are foreground, ascending.
     pub fn foreground(&self) -> Foreground<'_> {
-        Foreground { runs: &self.runs, end: 0 }
+        Foreground { pairs: self.runs.as_chunks().0.iter(), end: 0 }
     }
 
     /// The tightest box of inclusive pixel indices; `None` for an empty mask. Found from the
@@ -132,7 +132,8 @@ impl Mask {
 /// Iterator of [`Mask::foreground`].
 #[derive(Clone, Debug)]
 pub struct Foreground<'a> {
-    runs: &'a [u32],
+    /// Gaps and lengths.
+    pairs: std::slice::Iter<'a, [u32; 2]>,
     /// End of the range before.
     end: u32,
 }
@@ -141,16 +142,14 @@ impl Iterator for Foreground<'_> {
     type Item = std::ops::Range<u32>;
 
     fn next(&mut self) -> Option<Self::Item> {
-        let &[gap, length, ref rest @ ..] = self.runs else {
-            return None;
-        };
+        let &[gap, length] = self.pairs.next()?;
         let start = self.end + gap;
-        (self.runs, self.end) = (rest, start + length);
+        self.end = start + length;
         Some(start..self.end)
     }
 
     fn size_hint(&self) -> (usize, Option<usize>) {
-        (self.runs.len() / 2, Some(self.runs.len() / 2))
+        self.pairs.size_hint()
     }
 }
 

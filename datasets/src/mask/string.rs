@@ -12,34 +12,24 @@ impl Mask {
     /// that do not sum to the size. pycocotools reads uninitialised memory or hangs on these.
     pub fn from_coco_string(size: Size, string: &[u8]) -> Result<Self, MaskError> {
         check_size(size)?;
-        // Every number ends with a byte without the continuation bit, so this is their number.
-        let numbers = string.iter().filter(|&&byte| byte.wrapping_sub(48) & 32 == 0).count();
-        let mut runs: Vec<u32> = Vec::with_capacity(numbers);
+        match canonical_runs(string, size.pixels()) {
+            Some(runs) => Ok(Self::from_canonical(size, runs)),
+            None => Self::from_unusual_string(size, string),
+        }
+    }
+
+    /// Reads number by number, so that what is wrong is known when it comes; zero runs are folded.
+    fn from_unusual_string(size: Size, string: &[u8]) -> Result<Self, MaskError> {
+        let mut runs: Vec<u32> = Vec::new();
         // The last two runs, as differences refer to them; the first run is never referred to.
         let (mut before_last, mut last) = (0, 0);
-        let (mut sum, mut is_canonical) = (0, true);
         let mut position = 0;
-        while let Some(&byte) = string.get(position) {
+        while position < string.len() {
             let index = runs.len();
-            let group = byte.wrapping_sub(48);
-            let difference = if group < 32 {
-                position += 1;
-                sign_extended(i64::from(group), 5)
-            } else {
-                long_number(string, &mut position, index)?
-            };
-            let value = difference + i64::from(before_last);
+            let value = number(string, &mut position, index)? + i64::from(before_last);
             let run = u32::try_from(value).map_err(|_| MaskError::BadRun { index, value })?;
-            is_canonical &= run > 0 || index == 0;
-            sum += u64::from(run);
             (before_last, last) = (last, if index == 0 { 0 } else { run });
             runs.push(run);
-        }
-        if sum != size.pixels() {
-            return Err(MaskError::RunSum { expected: size.pixels(), found: sum });
-        }
-        if is_canonical && sum > 0 {
-            return Ok(Self::from_canonical(size, runs));
         }
         Self::from_runs(size, &runs)
     }
@@ -63,8 +53,72 @@ impl Mask {
     }
 }
 
-/// A number of two characters or more: five bits each, low bits first.
-fn long_number(string: &[u8], position: &mut usize, index: usize) -> Result<i64, MaskError> {
+/// The runs of a string as every writer makes it: no fault, no zero run but the first, `pixels` in
+/// all. `None` for any other, which [`Mask::from_unusual_string`] reads or refuses.
+fn canonical_runs(string: &[u8], pixels: u64) -> Option<Vec<u32>> {
+    let mut runs = vec![0; count_numbers(string)?];
+    let mut bytes = string.iter();
+    let (first, rest) = runs.split_first_mut()?;
+    *first = u32::try_from(next_number(&mut bytes)?).ok()?;
+    // Differences refer to the run two back, but never to the first.
+    let (mut before_last, mut last, mut bits) = (0, 0, 0);
+    for run in rest.iter_mut() {
+        let value = before_last + next_number(&mut bytes)?;
+        (before_last, last) = (last, value);
+        // A negative value, or one beyond `u32`, leaves a high bit.
+        bits |= value;
+        *run = value as u32;
+    }
+    let is_canonical = u32::try_from(bits).is_ok() && !rest.contains(&0) && bytes.len() == 0;
+    let sum: u64 = runs.iter().map(|&run| u64::from(run)).sum();
+    (is_canonical && sum == pixels && sum > 0).then_some(runs)
+}
+
+/// How many numbers a string holds; `None` where a byte is not of the alphabet.
+fn count_numbers(string: &[u8]) -> Option<usize> {
+    let (mut numbers, mut groups) = (0, 0);
+    // Short chunks, so that the compiler counts in bytes, many at once.
+    for chunk in string.chunks(255) {
+        let mut ends = 0u8;
+        for byte in chunk {
+            let group = byte.wrapping_sub(48);
+            groups |= group;
+            // A number ends with a byte without the continuation bit.
+            ends += u8::from(group & 32 == 0);
+        }
+        numbers += usize::from(ends);
+    }
+    (groups < 64).then_some(numbers)
+}
+
+/// The next number of a string of the alphabet, five bits a character, low bits first; `None` where
+/// the string ends, or the number has more than [`MAX_BITS`]. The lengths that almost all numbers
+/// have are written out.
+#[inline(always)]
+fn next_number(bytes: &mut std::slice::Iter<'_, u8>) -> Option<i64> {
+    let mut group = || bytes.next().map(|byte| i64::from(byte.wrapping_sub(48)));
+    let low = group()?;
+    if low < 32 {
+        return Some(sign_extended(low, 5));
+    }
+    let high = group()?;
+    if high < 32 {
+        return Some(sign_extended(low & 31 | high << 5, 10));
+    }
+    let (mut value, mut bits) = (low & 31 | (high & 31) << 5, 10);
+    while bits < MAX_BITS {
+        let group = group()?;
+        value |= (group & 31) << bits;
+        bits += 5;
+        if group < 32 {
+            return Some(sign_extended(value, bits));
+        }
+    }
+    None
+}
+
+/// The number at a position of any string, and what is wrong with it.
+fn number(string: &[u8], position: &mut usize, index: usize) -> Result<i64, MaskError> {
     let (mut value, mut bits) = (0, 0);
     loop {
         let byte = *string.get(*position).ok_or(MaskError::Truncated)?;

@@ -8,8 +8,8 @@ use std::sync::atomic::{AtomicU64, Ordering};
 
 use serde_json::Value;
 
-use super::columns;
 use super::row::{Fields, Row};
+use super::{columns, plain};
 use crate::{Error, ErrorKind};
 
 /// Bytes that one row may take. A row holds one object's mask, and even noise of 100 megapixels has
@@ -75,6 +75,9 @@ fn read_line(file: &mut impl BufRead, buffer: &mut Vec<u8>, limit: u64) -> io::R
 }
 
 fn json_row(path: &Path, line: u64, text: &[u8]) -> Result<Row, Error> {
+    if let Some(row) = plain::row(line, text) {
+        return Ok(row);
+    }
     let at = |kind: ErrorKind| Error::new(path, kind).record(format_args!("line {line}"));
     let fields: Value = serde_json::from_slice(text).map_err(|e| at(e.into()))?;
     let Value::Object(fields) = fields else {

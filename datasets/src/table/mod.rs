@@ -5,6 +5,7 @@
 
 mod columns;
 mod lines;
+mod plain;
 mod row;
 
 use std::collections::{HashMap, HashSet};
@@ -75,7 +76,7 @@ impl Iterator for Samples {
 
     fn next(&mut self) -> Option<Self::Item> {
         loop {
-            let row = match self.rows.next() {
+            let mut row = match self.rows.next() {
                 Some(Ok(row)) => row,
                 Some(Err(error)) => {
                     self.count += 1;
@@ -85,7 +86,7 @@ impl Iterator for Samples {
             };
             self.count += 1;
             let line = row.line;
-            let identity = self.identity(&row);
+            let identity = self.identity(&mut row);
             if let Some((first, _)) = self.current.as_mut().filter(|(_, id)| *id == identity) {
                 if let Err(fault) = first.join(row) {
                     return Some(Err(self.fault(line, fault)));
@@ -107,20 +108,22 @@ impl Iterator for Samples {
 }
 
 impl Samples {
-    /// Split and key of a row: its own, or `train` and its number among the rows. A further row of
+    /// Split and key of a row, whose id is taken: its own, or `train` and its number among the rows. A further row of
     /// the current id may leave its split empty as well.
-    fn identity(&mut self, row: &Row) -> Identity {
-        if let (Some(id), None, Some((_, current))) = (&row.id, &row.split, &self.current)
+    fn identity(&mut self, row: &mut Row) -> Identity {
+        let current = self.current.as_ref().map(|(_, identity)| identity);
+        if let (Some(id), None, Some(current)) = (&row.id, &row.split, current)
             && *id == current.1
         {
             return current.clone();
         }
         let name = row.split.as_deref().unwrap_or("train");
-        let split = match self.splits.get(name) {
-            Some(split) => split.clone(),
-            None => self.splits.entry(name.to_owned()).or_insert(name.into()).clone(),
+        let split = match (current, self.splits.get(name)) {
+            (Some((split, _)), _) if **split == *name => split.clone(),
+            (_, Some(split)) => split.clone(),
+            _ => self.splits.entry(name.to_owned()).or_insert(name.into()).clone(),
         };
-        (split, row.id.clone().unwrap_or_else(|| self.count.to_string()))
+        (split, row.id.take().unwrap_or_else(|| self.count.to_string()))
     }
 
     fn finish(&self, (row, (split, key)): (Row, Identity)) -> Result<Sample, Error> {

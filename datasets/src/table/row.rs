@@ -21,22 +21,22 @@ pub(super) type Fault = (&'static str, ErrorKind);
 pub(super) type Fields = serde_json::Map<String, Value>;
 
 /// One row.
-#[derive(Debug)]
+#[derive(Debug, PartialEq)]
 pub(super) struct Row {
     /// The line it starts on, from 1.
     pub line: u64,
     pub id: Option<String>,
     pub split: Option<String>,
-    texts: Vec<String>,
-    image: Option<String>,
-    category: Option<String>,
-    target: Option<Target>,
-    size: Option<Size>,
+    pub texts: Vec<String>,
+    pub image: Option<String>,
+    pub category: Option<String>,
+    pub target: Option<Target>,
+    pub size: Option<Size>,
 }
 
 /// A mask as the row states it.
 #[derive(Debug, PartialEq)]
-enum Target {
+pub(super) enum Target {
     File(String),
     Runs(Mask),
     Polygons(Vec<Vec<f64>>),

@@ -203,7 +203,7 @@ impl Counts<'_> {
             return Err(Fault::new(size_field, MaskError::TooLarge { size }));
         }
         match self {
-            Self::String(string) => Ok(Answer::Rle(size, string.as_bytes().into())),
+            Self::String(string) => Ok(Answer::Rle(size, string.into_owned().into_bytes().into())),
             Self::Runs(runs) => {
                 let mask = Mask::from_runs(size, &runs).map_err(|e| Fault::new("counts", e))?;
                 Ok(Answer::Rle(size, mask.to_coco_string().into_bytes().into()))

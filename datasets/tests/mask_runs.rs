@@ -60,6 +60,22 @@ fn zero_runs_are_folded_away() {
     assert_eq!(Mask::from_runs(Size::new(0, 7), &[0]).unwrap(), Mask::empty(Size::new(0, 7)));
 }
 
+/// Strings that no writer makes, but that mean something.
+#[test]
+fn unusual_strings_are_read() {
+    let size = Size::new(10, 10);
+    let read = |string: &str| Mask::from_coco_string(size, string.as_bytes());
+    // Zero runs inside: 0, 0, 50, 50.
+    assert_eq!(read("00b1b1"), Mask::from_runs(size, &[0, 0, 50, 50]));
+    assert_eq!(read("00b1b1").unwrap().runs(), [50, 50]);
+    // 50 with as many idle groups as a number may have, and one more.
+    assert_eq!(read("bQPPPP0b1"), Mask::from_runs(size, &[50, 50]));
+    assert!(matches!(read("bQPPPPPP0b1"), Err(MaskError::BadRun { index: 0, .. })));
+    let empty = Size::new(0, 10);
+    assert_eq!(Mask::from_coco_string(empty, b""), Ok(Mask::empty(empty)));
+    assert_eq!(Mask::from_coco_string(empty, b"0"), Ok(Mask::empty(empty)));
+}
+
 #[test]
 fn masks_of_different_size_do_not_mix() {
     let (a, b) = (Mask::full(Size::new(4, 5)), Mask::full(Size::new(5, 4)));
@@ -151,6 +167,17 @@ proptest! {
         // Canonical form: the same pixels are the same runs, however they came about.
         let again = Mask::from_bitmap(size, &union.to_bitmap()).unwrap();
         prop_assert_eq!(again.runs(), union.runs());
+    }
+
+    /// A number that is not the first refers to the run two back, whatever its length in characters.
+    #[test]
+    fn runs_of_all_lengths_are_read_back(
+        runs in proptest::collection::vec(
+            prop_oneof![0u32..40, 0u32..3000, 0u32..200_000, 0u32..20_000_000], 1..60),
+    ) {
+        let size = Size::new(1, runs.iter().sum());
+        let mask = Mask::from_runs(size, &runs).unwrap();
+        prop_assert_eq!(Mask::from_coco_string(size, mask.to_coco_string().as_bytes()), Ok(mask));
     }
 
     #[test]

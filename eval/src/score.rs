@@ -1,7 +1,7 @@
 //! [`score`]: samples against predictions, in parallel, in order.
 
 use rayon::prelude::*;
-use segzero_datasets::{Error, ErrorKind, FillRegime, Masks, Query, Sample, Size};
+use segzero_datasets::{Error, ErrorKind, FillRegime, Geometry, Masks, Query, Sample, Size};
 use serde::{Deserialize, Serialize};
 
 use crate::predictions::{OnBadRecord, Predictions, is_size_mismatch};
@@ -34,7 +34,8 @@ pub struct Options {
 }
 
 /// Samples that are read while as many are being scored.
-const CHUNK: usize = 1024;
+/// Few enough that their masks are still in the cache when they are scored.
+const CHUNK: usize = 256;
 
 /// Scores every sample. Samples are taken from the iterator in chunks and dropped when scored; only
 /// rows are kept, in the iterator's order. `progress` hears the number of samples done so far.
@@ -144,8 +145,6 @@ fn score_sample(
     if options.unit == Unit::Sample {
         sample.queries.truncate(1);
     }
-    let find = |query: &Query| find(&sample, query, predictions, options.unit);
-    let found: Vec<Option<usize>> = sample.queries.iter().map(find).collect();
     let named = |mut error: Error| {
         error.record.get_or_insert_with(|| format!("sample `{}`", sample.key));
         if error.path.as_os_str().is_empty() {
@@ -154,9 +153,12 @@ fn score_sample(
         error
     };
     let size = sample_size(&sample).map_err(named)?;
-    let truth = sample.geometry.into_masks(size, options.fill).map_err(named)?;
-    let mut rows = Vec::with_capacity(found.len());
-    for (query, used) in sample.queries.into_iter().zip(found) {
+    let geometry = std::mem::replace(&mut sample.geometry, Geometry::Coco(Vec::new()));
+    let queries = std::mem::take(&mut sample.queries);
+    let truth = geometry.into_masks(size, options.fill).map_err(named)?;
+    let mut rows = Vec::with_capacity(queries.len());
+    for query in queries {
+        let used = find(&sample, &query, predictions, options.unit);
         let (status, counts, fault) = score_prediction(&truth, used, size, predictions)
             .map_err(|e| named(Error::new("", e)))?;
         let mut row = Row {

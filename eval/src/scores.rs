@@ -2,6 +2,7 @@
 
 use std::collections::HashSet;
 
+use ahash::RandomState;
 use serde::{Deserialize, Serialize};
 
 use crate::{Counts, Iou, Summary};
@@ -162,7 +163,7 @@ impl Scores {
     pub fn new(rows: Vec<Row>, mut problems: Problems) -> Self {
         let summary = Summary::of(&rows);
         (problems.missing, problems.repeated) = (Names::default(), Names::default());
-        let mut seen = HashSet::with_capacity(rows.len());
+        let mut seen = HashSet::with_capacity_and_hasher(rows.len(), RandomState::default());
         for row in &rows {
             if row.status == Status::Missing {
                 problems.missing.push(|| row.query_key());

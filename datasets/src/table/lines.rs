@@ -21,7 +21,8 @@ pub(super) type RowIter = Box<dyn Iterator<Item = Result<Row, Error>> + Send>;
 
 /// Opens a table by its extension.
 pub(super) fn open(path: &Path) -> Result<RowIter, Error> {
-    let file = BufReader::new(File::open(path).map_err(|e| Error::new(path, e))?);
+    let file = File::open(path).map_err(|e| Error::new(path, e))?;
+    let file = BufReader::with_capacity(1 << 18, file);
     if super::is_jsonl(path) { Ok(jsonl(path, file, MAX_ROW)) } else { csv(path, file, MAX_ROW) }
 }
 

@@ -14,6 +14,8 @@ use std::io::{BufRead, BufReader, Read};
 use std::path::Path;
 use std::sync::Arc;
 
+use ahash::RandomState;
+
 use crate::{Error, ErrorKind, Format, ReadOptions, Sample, SampleIter, Source, split_matches};
 use lines::RowIter;
 use row::{Row, Shared};
@@ -44,8 +46,7 @@ pub(crate) fn samples(source: &Source, options: &ReadOptions) -> Result<SampleIt
         shared,
         count: 0,
         current: None,
-        splits: HashMap::new(),
-        seen: HashSet::new(),
+        splits: HashMap::default(),
     };
     let wanted = options.split.clone();
     Ok(Box::new(samples.filter(move |sample| match (&wanted, sample) {
@@ -63,9 +64,8 @@ struct Samples {
     count: u64,
     /// The sample whose rows are being read.
     current: Option<(Row, Identity)>,
-    splits: HashMap<String, Arc<str>>,
-    /// Every identity so far.
-    seen: HashSet<Identity>,
+    /// Every key so far, by split.
+    splits: HashMap<Arc<str>, HashSet<Box<str>, RandomState>, RandomState>,
 }
 
 /// Split and key.
@@ -91,7 +91,7 @@ impl Iterator for Samples {
                 if let Err(fault) = first.join(row) {
                     return Some(Err(self.fault(line, fault)));
                 }
-            } else if self.seen.insert(identity.clone()) {
+            } else if self.is_new(&identity) {
                 if let Some(done) = self.current.replace((row, identity)) {
                     return Some(self.finish(done));
                 }
@@ -118,12 +118,20 @@ impl Samples {
             return current.clone();
         }
         let name = row.split.as_deref().unwrap_or("train");
-        let split = match (current, self.splits.get(name)) {
-            (Some((split, _)), _) if **split == *name => split.clone(),
-            (_, Some(split)) => split.clone(),
-            _ => self.splits.entry(name.to_owned()).or_insert(name.into()).clone(),
+        let split = match self.splits.get_key_value(name) {
+            Some((split, _)) => split.clone(),
+            None => name.into(),
         };
         (split, row.id.take().unwrap_or_else(|| self.count.to_string()))
+    }
+
+    /// Whether no sample before had this identity.
+    fn is_new(&mut self, (split, key): &Identity) -> bool {
+        let keys = match self.splits.get_mut(split) {
+            Some(keys) => keys,
+            None => self.splits.entry(split.clone()).or_default(),
+        };
+        keys.insert(key.as_str().into())
     }
 
     fn finish(&self, (row, (split, key)): (Row, Identity)) -> Result<Sample, Error> {

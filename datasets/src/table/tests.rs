@@ -6,6 +6,8 @@ use std::path::Path;
 use proptest::prelude::*;
 
 use super::lines::{self, RowIter};
+use super::plain;
+use super::row::Row;
 
 fn jsonl(text: impl Into<Vec<u8>>, limit: u64) -> RowIter {
     lines::jsonl(Path::new("x.jsonl"), Cursor::new(text.into()), limit)
@@ -72,4 +74,43 @@ proptest! {
             }
         }
     }
+
+    /// A line of the usual form means what the general reading makes of it; where that finds a
+    /// fault, the short way leaves it to it.
+    #[test]
+    fn the_short_way_reads_what_the_general_one_does(
+        needed in [0..7usize, 0..7, 0..6],
+        others in prop::collection::btree_map(3..8usize, 0..7usize, 0..3),
+    ) {
+        const STRINGS: [&str; 5] = [r#"" padded ""#, r#""a\\b.jpg""#, r#""""#, "null", "7"];
+        const MASKS: [&str; 6] = [
+            r#"{"size": [5, 5], "counts": "6320004"}"#,
+            r#"{"counts": "\u0036320004", "size": [5, 5], "note": 1}"#,
+            r#"{"size": [5, 5], "counts": "63200040"}"#,
+            r#"{"size": [5, 5], "counts": [6, 3, 2, 3, 2, 3, 6]}"#,
+            r#"{"size": [5, 4], "counts": "6320004"}"#,
+            r#""6320004""#,
+        ];
+        let names = ["image", "text", "rle", "id", "split", "category", "width", "note"];
+        let value = |name: &str, i: usize| match name {
+            "rle" => MASKS[i % MASKS.len()].to_owned(),
+            _ => STRINGS.get(i).map_or_else(|| format!("\"{name} {i}\""), |&s| s.to_owned()),
+        };
+        let fields = needed.iter().enumerate().chain(others.iter().map(|(&at, i)| (at, i)));
+        let fields = fields.map(|(at, &i)| (names[at], value(names[at], i)));
+        let fields: Vec<_> = fields.map(|(name, v)| format!("\"{name}\": {v}")).collect();
+        let line = format!("{{{}}}", fields.join(", "));
+        let general = Row::parse(3, serde_json::from_str(&line).unwrap());
+        if let Some(short) = plain::row(3, line.as_bytes()) {
+            prop_assert_eq!(short, general.unwrap());
+        }
+    }
+}
+
+#[test]
+fn the_short_way_is_taken() {
+    let rle = r#"{"size": [5, 5], "counts": "6320004"}"#;
+    let line = format!(r#"{{"id": "1", "image": "a.jpg", "text": "x", "rle": {rle}}}"#);
+    let short = plain::row(1, line.as_bytes()).unwrap();
+    assert_eq!(short, Row::parse(1, serde_json::from_str(&line).unwrap()).unwrap());
 }

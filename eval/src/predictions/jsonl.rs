@@ -49,7 +49,7 @@ pub(super) fn read(path: &Path, on_bad: OnBadRecord) -> Result<Predictions, Erro
         if text.is_empty() {
             continue;
         }
-        match parse(text, path) {
+        match parse(text, path, &mut predictions.strings) {
             Ok((key, answer)) => predictions.add(&key, Item { line, answer }),
             Err(fault) => {
                 let error = fault.at(path, line);
@@ -105,8 +105,12 @@ struct Line<'a> {
     no_target: Option<bool>,
 }
 
-/// Parses one line into its key and mask.
-fn parse<'a>(text: &'a [u8], file: &Path) -> Result<(Cow<'a, str>, Answer), Fault> {
+/// Parses one line into its key and mask, whose string, if it has one, goes to the end of `strings`.
+fn parse<'a>(
+    text: &'a [u8],
+    file: &Path,
+    strings: &mut Vec<u8>,
+) -> Result<(Cow<'a, str>, Answer), Fault> {
     let line: Line<'a> = serde_json::from_slice(text).map_err(|e| {
         // Every line is its own document: serde's "line 1" would mislead.
         let message = e.to_string();
@@ -120,8 +124,8 @@ fn parse<'a>(text: &'a [u8], file: &Path) -> Result<(Cow<'a, str>, Answer), Faul
         empty()
     } else {
         match (line.segmentation, line.counts, line.mask) {
-            (Field::Given(segmentation), _, _) => segmentation.answer(size)?,
-            (_, Field::Given(counts), _) => counts.answer(size, "size")?,
+            (Field::Given(segmentation), _, _) => segmentation.answer(size, strings)?,
+            (_, Field::Given(counts), _) => counts.answer(size, "size", strings)?,
             (_, _, Field::Given(name)) => mask_file(file, &name.0),
             (Field::Absent, Field::Absent, Field::Absent) => {
                 let what = "the mask (`counts`, `segmentation`, `mask` or `no_target`)".to_owned();
@@ -196,19 +200,26 @@ enum Counts<'a> {
 
 impl Counts<'_> {
     /// `size_field` is where the size should have stood.
-    fn answer(self, size: Option<Size>, size_field: &'static str) -> Result<Answer, Fault> {
+    fn answer(
+        self,
+        size: Option<Size>,
+        size_field: &'static str,
+        strings: &mut Vec<u8>,
+    ) -> Result<Answer, Fault> {
         let missing = || ErrorKind::Missing { what: "`size`, as [height, width]".to_owned() };
         let size = size.ok_or_else(|| Fault::new(size_field, missing()))?;
         if size.pixels() > u64::from(u32::MAX) {
             return Err(Fault::new(size_field, MaskError::TooLarge { size }));
         }
+        let start = strings.len();
         match self {
-            Self::String(string) => Ok(Answer::Rle(size, string.into_owned().into_bytes().into())),
+            Self::String(string) => strings.extend_from_slice(string.as_bytes()),
             Self::Runs(runs) => {
                 let mask = Mask::from_runs(size, &runs).map_err(|e| Fault::new("counts", e))?;
-                Ok(Answer::Rle(size, mask.to_coco_string().into_bytes().into()))
+                strings.extend_from_slice(mask.to_coco_string().as_bytes());
             }
         }
+        Ok(Answer::Rle(size, start..strings.len()))
     }
 }
 
@@ -242,11 +253,11 @@ enum Segmentation<'a> {
 }
 
 impl Segmentation<'_> {
-    fn answer(self, size_of_line: Option<Size>) -> Result<Answer, Fault> {
+    fn answer(self, size_of_line: Option<Size>, strings: &mut Vec<u8>) -> Result<Answer, Fault> {
         match self {
             Self::Rle { size, counts } => {
                 let size = size.map(|[height, width]| Size::new(width, height));
-                counts.answer(size.or(size_of_line), "segmentation.size")
+                counts.answer(size.or(size_of_line), "segmentation.size", strings)
             }
             Self::Polygons(polygons) if polygons.is_empty() => {
                 Ok(Answer::Geometry(Geometry::Coco(Vec::new())))

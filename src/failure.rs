@@ -21,6 +21,12 @@ impl Failure {
         self.hint = Some(hint.to_string());
         self
     }
+
+    /// The same failure with advice, unless it has better already.
+    #[must_use]
+    pub fn or_hint(self, hint: impl Display) -> Self {
+        if self.hint.is_some() { self } else { self.hint(hint) }
+    }
 }
 
 impl Display for Failure {

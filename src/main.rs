@@ -1,8 +1,7 @@
 //! The `segzero` command: flags, progress, printing. Nothing else in the workspace prints.
-#![allow(clippy::print_stdout, clippy::print_stderr)] // this is the one crate that talks to people
-
 mod commands;
 mod failure;
+mod output;
 mod progress;
 mod source_args;
 
@@ -38,7 +37,7 @@ enum Command {
 fn main() -> ExitCode {
     let result = Cli::parse().command.run();
     result.unwrap_or_else(|failure| {
-        eprintln!("{failure}");
+        output::report(failure);
         ExitCode::from(2)
     })
 }

@@ -1,8 +1,8 @@
 //! Flags that choose a data set; shared by every command that reads one.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
-use segzero_datasets::{ReadOptions, Source, discover};
+use segzero_datasets::{Format, ReadOptions, Source, discover};
 
 use crate::failure::Failure;
 
@@ -29,15 +29,24 @@ pub struct SourceArgs {
     pub images: Option<PathBuf>,
 }
 
+/// What a command needs of a data set.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Wanted {
+    /// Anything that can be shown.
+    Any,
+    /// Masks, which a prepared training set has no more.
+    WithMasks,
+}
+
 impl SourceArgs {
     /// The one source that the flags name.
     ///
     /// # Errors
     /// None, or more than one; the message lists the candidates.
-    pub fn source(&self) -> Result<Source, Failure> {
+    pub fn source(&self, wanted: Wanted) -> Result<Source, Failure> {
         let all = discover(&self.root)?;
         let list = |sources: &[Source]| {
-            let names: Vec<String> = sources.iter().map(label).collect();
+            let names: Vec<String> = sources.iter().map(Source::label).collect();
             names.join(", ")
         };
         let mut found: Vec<Source> = all
@@ -46,6 +55,10 @@ impl SourceArgs {
             .filter(|s| self.split_by.is_none() || s.split_by == self.split_by)
             .cloned()
             .collect();
+        if wanted == Wanted::WithMasks && found.len() > 1 {
+            // A set that was prepared into a folder under the root is not meant.
+            found.retain(|source| source.format != Format::HfTrain);
+        }
         if found.len() > 1 {
             return Err(Failure::new(format_args!("several data sets match: {}", list(&found)))
                 .hint("choose one with `--dataset` and `--split-by`"));
@@ -53,12 +66,20 @@ impl SourceArgs {
         let Some(mut source) = found.pop() else {
             let root = self.root.display();
             return Err(match all.is_empty() {
-                true => Failure::new(format_args!("no data set found under `{root}`"))
-                    .hint("see the README for the layouts that are recognised"),
+                true => nothing_found(&self.root),
                 false => Failure::new(format_args!("no such data set under `{root}`"))
                     .hint(format_args!("there are: {}", list(&all))),
             });
         };
+        if wanted == Wanted::WithMasks && source.format == Format::HfTrain {
+            let path = source.annotations.display();
+            return Err(Failure::new(format_args!(
+                "`{path}` is a prepared training set: it holds boxes and points, but no masks"
+            ))
+            .hint(
+                "give the raw data set as `--root`; `segzero preview --set` draws a prepared one",
+            ));
+        }
         if let Some(images) = &self.images {
             source.images = Some(images.clone());
         }
@@ -71,10 +92,23 @@ impl SourceArgs {
     }
 }
 
-/// `refcocog/umd`.
-pub fn label(source: &Source) -> String {
-    match &source.split_by {
-        Some(split_by) => format!("{}/{split_by}", source.name),
-        None => source.name.clone(),
+/// Where to look when a data set of this format cannot be read.
+pub fn format_hint(format: Format) -> &'static str {
+    match format {
+        Format::Table => "docs/own-masks.md describes the columns of a table",
+        _ => "`segzero inspect` names the records that cannot be read",
     }
+}
+
+/// No data set under `root`.
+pub fn nothing_found(root: &Path) -> Failure {
+    let path = root.display();
+    if root.is_file() {
+        return Failure::new(format_args!("`{path}` is no data set of a known format")).hint(
+            "a file may be refs(NAME).p, a COCO .json with `images` and `annotations`, .parquet, \
+             .csv, .tsv or .jsonl; predictions go to `--pred`",
+        );
+    }
+    Failure::new(format_args!("no data set found under `{path}`"))
+        .hint("see the README for the layouts that are recognised")
 }

@@ -75,6 +75,11 @@ impl Error {
         self
     }
 
+    fn is_about_a_parquet_column(&self) -> bool {
+        let is_parquet = self.path.extension().is_some_and(|extension| extension == "parquet");
+        is_parquet && self.record.is_none() && self.field.is_some()
+    }
+
     /// What the user can do about it, where we know.
     pub fn hint(&self) -> Option<String> {
         match &self.kind {
@@ -83,6 +88,11 @@ impl Error {
             }
             ErrorKind::Mask(e) => e.hint().map(str::to_owned),
             ErrorKind::Pickle(e) => e.hint().map(str::to_owned),
+            _ if self.is_about_a_parquet_column() => Some(
+                "the columns of an evaluation set are image, text, mask, image_id, ann_id, \
+                 img_height and img_width"
+                    .to_owned(),
+            ),
             _ => None,
         }
     }

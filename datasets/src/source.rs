@@ -75,6 +75,14 @@ impl Source {
         }
     }
 
+    /// The file (or folder) that the masks stand in: with REFER, `instances.json` beside the refs.
+    pub fn mask_file(&self) -> PathBuf {
+        match self.format {
+            Format::Refer => self.annotations.with_file_name("instances.json"),
+            _ => self.annotations.clone(),
+        }
+    }
+
     /// Iterates over the samples; Parquet is streamed by row group.
     ///
     /// # Errors

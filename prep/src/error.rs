@@ -3,6 +3,7 @@
 use std::io;
 use std::path::{Path, PathBuf};
 
+use segzero_datasets::Sample;
 use serde::{Deserialize, Serialize};
 
 /// A record that cannot become a training example.
@@ -14,6 +15,9 @@ pub struct BadRecord {
     pub record: String,
     /// What is wrong with it.
     pub reason: String,
+    /// What the user can do about it, where we know.
+    #[serde(skip)]
+    pub hint: Option<String>,
 }
 
 impl std::fmt::Display for BadRecord {
@@ -28,8 +32,35 @@ impl From<segzero_datasets::Error> for BadRecord {
             Some(field) => format!("field `{field}`: {}", error.kind),
             None => error.kind.to_string(),
         };
-        let record = error.record.unwrap_or_else(|| "a record".to_owned());
-        Self { file: error.path, record, reason }
+        let hint = error.hint();
+        let record = error.record.unwrap_or_else(|| "the whole file".to_owned());
+        Self { file: error.path, record, reason, hint }
+    }
+}
+
+impl BadRecord {
+    /// A sample's mask that cannot be rasterised; an `error` that names no file is about `masks`.
+    pub(crate) fn of_mask(error: segzero_datasets::Error, sample: &Sample, masks: &Path) -> Self {
+        let mut bad = Self::from(error.record(sample_name(sample)));
+        if bad.file.as_os_str().is_empty() {
+            bad.file = masks.to_owned();
+        }
+        bad
+    }
+
+    /// A sample's image that is not there.
+    pub(crate) fn of_absent_image(file: PathBuf, sample: &Sample, reason: String) -> Self {
+        let hint = "`--images DIR` says where the images are".to_owned();
+        Self { file, record: sample_name(sample), reason, hint: Some(hint) }
+    }
+}
+
+/// A sample by its key, and by its annotations where they have names of their own.
+pub(crate) fn sample_name(sample: &Sample) -> String {
+    let ids: Vec<String> = sample.ann_ids.iter().map(i64::to_string).collect();
+    match ids.join(", ") {
+        ids if ids.is_empty() || ids == sample.key => format!("sample {}", sample.key),
+        ids => format!("sample {}, annotation {ids}", sample.key),
     }
 }
 
@@ -58,11 +89,14 @@ pub enum PrepError {
         /// What is there.
         reason: String,
     },
+    /// Another run is writing into the output folder.
+    #[error("another run is writing into `{}`", .0.display())]
+    Busy(PathBuf),
     /// Two options that do not go together.
     #[error("{0}")]
     Options(&'static str),
     /// Every sample was left out.
-    #[error("no sample is left of the {read} that were read ({reasons})")]
+    #[error("{}", nothing_selected(*read, reasons))]
     NothingSelected {
         /// Samples read.
         read: u64,
@@ -84,8 +118,12 @@ impl PrepError {
     pub fn hint(&self) -> Option<String> {
         match self {
             Self::Read(error) => error.hint(),
-            Self::Record(_) => Some("`--skip-bad` leaves such records out and lists them".into()),
-            Self::Write { source, .. } if source.kind() == io::ErrorKind::StorageFull => Some(
+            Self::Record(bad) => {
+                let skip = "`--skip-bad` leaves such records out and lists them";
+                Some(bad.hint.as_ref().map_or(skip.into(), |hint| format!("{hint} ({skip})")))
+            }
+            Self::Busy(_) => Some("wait until it is done, or choose another folder".into()),
+            Self::Write { source, .. } if is_out_of_space(source) => Some(
                 "free some space and run the same command again; finished files are kept".into(),
             ),
             Self::Write { .. } => None,
@@ -95,9 +133,25 @@ impl PrepError {
             Self::NothingSelected { reasons, .. } if reasons.contains("leak") => Some(
                 "`--leaks allow` keeps images that are in a val or test split of any set".into(),
             ),
+            Self::NothingSelected { read: 0, .. } => {
+                Some("check `--split`: `segzero inspect` lists the splits there are".into())
+            }
             Self::NothingSelected { .. } => Some("widen the filters, or check `--split`".into()),
             Self::Options(_) => None,
             Self::SourceChanged(_) => Some("run the same command again".into()),
         }
     }
+}
+
+fn nothing_selected(read: u64, reasons: &str) -> String {
+    match read {
+        0 => "there is no sample to read".to_owned(),
+        _ => format!("no sample is left of the {read} that were read ({reasons})"),
+    }
+}
+
+/// A full disk, a quota, or a limit on the size of files.
+fn is_out_of_space(error: &io::Error) -> bool {
+    use io::ErrorKind::{FileTooLarge, QuotaExceeded, StorageFull};
+    matches!(error.kind(), StorageFull | QuotaExceeded | FileTooLarge)
 }

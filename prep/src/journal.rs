@@ -1,7 +1,7 @@
 //! The journal of a run: what it is making, and which shards are finished. It lies in a work folder
 //! inside the output folder until the manifest is written.
 
-use std::fs::{self, File, OpenOptions};
+use std::fs::{self, File, OpenOptions, TryLockError};
 use std::io::{self, BufRead, BufReader, Write};
 use std::path::{Component, Path, PathBuf};
 use std::sync::Mutex;
@@ -11,6 +11,9 @@ use serde::{Deserialize, Serialize};
 use crate::manifest::{MANIFEST, Manifest};
 use crate::writer::{FileEntry, WORK_DIR};
 use crate::{BadRecord, PrepError};
+
+/// Name of the journal in the work folder.
+const JOURNAL: &str = "journal.jsonl";
 
 /// A finished shard.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -53,8 +56,9 @@ pub enum Existing {
     Overwrite,
 }
 
-/// An open journal.
+/// An open journal. Its lock, held as long as it is, keeps other runs out of the folder.
 pub(crate) struct Journal {
+    _lock: Lock,
     file: Mutex<File>,
     path: PathBuf,
     /// Shards finished by earlier runs.
@@ -65,13 +69,16 @@ impl Journal {
     /// Opens the journal of `out` for the set that `header` describes, taking over what is finished.
     pub fn open(out: &Path, header: &Header, existing: Existing) -> Result<Self, PrepError> {
         let work = out.join(WORK_DIR);
-        let path = work.join("journal.jsonl");
+        let lock = Lock::take(out)?;
+        let path = work.join(JOURNAL);
         let in_use = |reason: String| PrepError::OutputInUse { out: out.to_owned(), reason };
         let mut finished = match Found::read(out, &path)? {
             Some(found) if existing == Existing::Overwrite => {
                 found.remove(out)?;
                 Vec::new()
             }
+            // Begun, and stopped before anything was finished.
+            Some(found) if found.shards.is_empty() && holds_nothing_else(out) => Vec::new(),
             Some(found) => {
                 if let Some(difference) = found.header.difference(header) {
                     return Err(in_use(format!("holds another set: {difference}")));
@@ -92,7 +99,6 @@ impl Journal {
         finished.sort_by_key(|shard| shard.shard);
         finished.dedup_by_key(|shard| shard.shard);
         let fail = |e| PrepError::write(&path, e);
-        fs::create_dir_all(&work).map_err(fail)?;
         // Written anew, so that a torn last line is gone.
         let temporary = work.join("journal.new");
         let mut file = File::create(&temporary).map_err(fail)?;
@@ -108,7 +114,7 @@ impl Journal {
             _ => {}
         }
         let file = OpenOptions::new().append(true).open(&path).map_err(fail)?;
-        Ok(Self { file: Mutex::new(file), path, finished })
+        Ok(Self { _lock: lock, file: Mutex::new(file), path, finished })
     }
 
     /// Notes a finished shard, durably.
@@ -118,6 +124,49 @@ impl Journal {
         let mut file = self.file.lock().unwrap_or_else(|poisoned| poisoned.into_inner());
         file.write_all(&text).and_then(|()| file.sync_data()).map_err(fail)
     }
+}
+
+/// Keeps other runs out of the folder `out` as long as it lives, whatever ends the process.
+struct Lock {
+    out: PathBuf,
+    _file: File,
+}
+
+impl Lock {
+    fn take(out: &Path) -> Result<Self, PrepError> {
+        let path = out.join(WORK_DIR).join("lock");
+        let fail = |e| PrepError::write(&path, e);
+        loop {
+            fs::create_dir_all(out.join(WORK_DIR)).map_err(fail)?;
+            let file = File::create(&path).map_err(fail)?;
+            match file.try_lock() {
+                // A run that has just ended took the work folder away with it.
+                Ok(()) if !path.exists() => continue,
+                Err(TryLockError::WouldBlock) => return Err(PrepError::Busy(out.to_owned())),
+                // Some network file systems know no locks.
+                Ok(()) | Err(TryLockError::Error(_)) => {}
+            }
+            return Ok(Self { out: out.to_owned(), _file: file });
+        }
+    }
+}
+
+impl Drop for Lock {
+    /// A run that failed before it finished anything leaves nothing behind.
+    fn drop(&mut self) {
+        let work = self.out.join(WORK_DIR);
+        let lines = fs::read(work.join(JOURNAL)).map_or(0, |text| text.lines().count());
+        if lines == 0 || (lines == 1 && holds_nothing_else(&self.out)) {
+            let _ = fs::remove_dir_all(work);
+        }
+    }
+}
+
+/// Whether the work folder is all there is in `out`.
+fn holds_nothing_else(out: &Path) -> bool {
+    fs::read_dir(out).is_ok_and(|mut entries| {
+        entries.all(|entry| entry.is_ok_and(|entry| entry.file_name() == WORK_DIR))
+    })
 }
 
 fn line(value: &impl Serialize) -> io::Result<Vec<u8>> {

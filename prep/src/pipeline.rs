@@ -138,9 +138,9 @@ pub fn estimate_bytes(job: &Job, plan: &Plan) -> Result<u64, PrepError> {
         let numbers = plan.shards[shard].clone();
         chosen.extend(numbers.zip(groups).filter(|(n, _)| wanted[*n]).map(|(_, group)| group));
     }
-    let rendered: Vec<Rendered> = job.pool.install(|| {
-        chosen.par_iter().map(|g| render(g, job.options, &job.source.annotations)).collect()
-    });
+    let rendered: Vec<Rendered> = job
+        .pool
+        .install(|| chosen.par_iter().map(|g| render(g, job.options, job.source)).collect());
     let size = |examples: &[Example]| match job.options.format {
         OutputFormat::Parquet => examples.iter().map(|e| e.image.bytes.len() as u64 + ROW).sum(),
         OutputFormat::Jsonl => {
@@ -236,7 +236,7 @@ impl Run<'_> {
                 return Ok(None);
             }
             let rendered: Vec<Rendered> = job.pool.install(|| {
-                let render = |group: &Group| render(group, job.options, &job.source.annotations);
+                let render = |group: &Group| render(group, job.options, job.source);
                 batch.par_iter().map(render).collect()
             });
             for mut image in rendered {

@@ -10,6 +10,7 @@ use segzero_datasets::{
 };
 use sha2::{Digest, Sha256};
 
+use crate::error::sample_name;
 use crate::options::{PrepOptions, SolutionFormat};
 use crate::pipeline::{Event, Job, OnBad};
 use crate::select::{self, Leaks, Skip, SkipCounts};
@@ -155,29 +156,29 @@ fn judge(sample: &Sample, job: &Job, held_out: &HeldOut) -> Verdict {
     if let Some(skip) = select::skip_by_record(sample, options, held_out) {
         return Verdict::Skip(skip);
     }
-    let bad = |file, reason| {
-        Verdict::Bad(BadRecord { file, record: format!("sample {}", sample.key), reason })
-    };
+    let absent = |file, reason| Verdict::Bad(BadRecord::of_absent_image(file, sample, reason));
     let image_file = example::image_path(sample, &job.source.annotations);
     let embedded = matches!(job.source.format, Format::HfEval | Format::HfTrain);
     match &sample.image.source {
         ImageSource::Absent if !embedded => {
-            return bad(image_file, format!("image `{}` was not found", sample.image.file_name));
+            return absent(image_file, format!("image `{}` was not found", sample.image.file_name));
         }
         ImageSource::File(path) if !path.is_file() => {
-            return bad(image_file, "the image does not exist".to_owned());
+            return absent(image_file, "the image does not exist".to_owned());
         }
         _ => {}
     }
     if let Some(size) = select::size_for_filters(sample, options) {
         let masks = match size {
             Ok(size) => sample.geometry.rasterize(size, job.options.fill),
-            Err(reason) => return bad(image_file, reason),
+            Err(reason) => {
+                let record = sample_name(sample);
+                return Verdict::Bad(BadRecord { file: image_file, record, reason, hint: None });
+            }
         };
         match masks {
             Err(error) => {
-                let file = job.source.annotations.clone();
-                return bad(file, error.kind.to_string());
+                return Verdict::Bad(BadRecord::of_mask(error, sample, &job.source.mask_file()));
             }
             Ok(masks) if masks.target.is_empty() => return Verdict::Skip(Skip::NoTarget),
             Ok(masks) => {

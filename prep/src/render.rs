@@ -3,8 +3,9 @@
 use std::path::Path;
 
 use bytes::Bytes;
-use segzero_datasets::{ImageRef, ImageSource, Query, Sample, Size};
+use segzero_datasets::{Geometry, ImageRef, ImageSource, Query, Sample, Size, Source};
 
+use crate::error::sample_name;
 use crate::example::{
     EncodedImage, Example, ObjectProvenance, Provenance, example_id, seg_zero_problem,
     seg_zero_solution, vision_reasoner_problem, vision_reasoner_solution,
@@ -51,18 +52,18 @@ struct Object<'a> {
     scaled: Target,
 }
 
-/// Makes the examples of one image. `annotations` is named where a mask is at fault.
-pub(crate) fn render(group: &Group, options: &PrepOptions, annotations: &Path) -> Rendered {
-    let (bytes, rgb) = match load(group, annotations) {
+/// Makes the examples of one image. The files of `source` are named where they are at fault.
+pub(crate) fn render(group: &Group, options: &PrepOptions, source: &Source) -> Rendered {
+    let (bytes, rgb) = match load(group, &source.annotations) {
         Ok(image) => image,
         Err(bad) => {
-            let again = |m: &Member| BadRecord { record: name(&m.sample), ..bad.clone() };
+            let again = |m: &Member| BadRecord { record: sample_name(&m.sample), ..bad.clone() };
             return Rendered { examples: vec![], bad: group.members.iter().map(again).collect() };
         }
     };
     let (mut objects, mut rendered) = (Vec::new(), Rendered::default());
     for member in &group.members {
-        match find_target(member, rgb.size, options, annotations) {
+        match find_target(member, rgb.size, options, source) {
             Ok(object) => objects.push(object),
             Err(bad) => rendered.bad.push(bad),
         }
@@ -73,16 +74,12 @@ pub(crate) fn render(group: &Group, options: &PrepOptions, annotations: &Path) -
     match encode(group, bytes, &rgb, options) {
         Ok(image) => rendered.examples = compose(group, &objects, &image, rgb.size, options),
         Err(reason) => {
-            let file = image_file(group, annotations);
+            let file = image_file(group, &source.annotations);
             let record = format!("image {}", group.image.id);
-            rendered.bad.push(BadRecord { file, record, reason });
+            rendered.bad.push(BadRecord { file, record, reason, hint: None });
         }
     }
     rendered
-}
-
-fn name(sample: &Sample) -> String {
-    format!("sample {}", sample.key)
 }
 
 fn image_file(group: &Group, annotations: &Path) -> std::path::PathBuf {
@@ -98,6 +95,7 @@ fn load(group: &Group, annotations: &Path) -> Result<(Bytes, Rgb), BadRecord> {
         file: image_file(group, annotations),
         record: format!("image {}", group.image.id),
         reason,
+        hint: None,
     };
     let bytes = match &group.image.source {
         ImageSource::File(path) => std::fs::read(path).map_err(|e| fail(e.to_string()))?.into(),
@@ -120,16 +118,26 @@ fn find_target<'a>(
     member: &'a Member,
     size: Size,
     options: &PrepOptions,
-    annotations: &Path,
+    source: &Source,
 ) -> Result<Object<'a>, BadRecord> {
     let sample = &member.sample;
-    let fail = |reason| BadRecord { file: annotations.to_owned(), record: name(sample), reason };
-    let masks =
-        sample.geometry.rasterize(size, options.fill).map_err(|e| fail(e.kind.to_string()))?;
-    let original = Target::from_masks(&masks, &options.target)
-        .ok_or_else(|| fail("the mask is empty".to_owned()))?;
+    let masks = sample
+        .geometry
+        .rasterize(size, options.fill)
+        .map_err(|e| BadRecord::of_mask(e, sample, &source.mask_file()))?;
+    let original =
+        Target::from_masks(&masks, &options.target).ok_or_else(|| empty_mask(sample, source))?;
     let scaled = original.scaled_to(options.size.of(size), options.rounding, options.bbox);
     Ok(Object { member, area: masks.target.area(), parts: masks.parts, original, scaled })
+}
+
+fn empty_mask(sample: &Sample, source: &Source) -> BadRecord {
+    let file = match &sample.geometry {
+        Geometry::File(path) => path.clone(),
+        _ => source.mask_file(),
+    };
+    let reason = "the mask is empty".to_owned();
+    BadRecord { file, record: sample_name(sample), reason, hint: None }
 }
 
 fn encode(

@@ -2,6 +2,8 @@
 
 pub mod preview;
 pub mod sheet;
+mod write;
 
 pub use preview::{Card, Page, Picture, Prediction, Said};
 pub use sheet::{Sheet, SheetOptions};
+pub use write::write_whole;

@@ -11,6 +11,7 @@ use segzero_datasets::synth::{self, Flaw, PickleProtocol, Scene};
 use segzero_eval::prediction_line;
 
 use crate::failure::Failure;
+use crate::output::print;
 
 /// Flags of `segzero demo`.
 #[derive(clap::Args)]
@@ -45,24 +46,29 @@ const MADE: [&str; 8] = [DATA, PREDICTIONS, TRAIN, TRAIN_SEG_ZERO, SCORES, PAGE,
 /// Runs the command.
 pub fn run(args: Args) -> Result<ExitCode, Failure> {
     let begin = Instant::now();
+    if args.out.to_str().is_none() {
+        // The steps are printed as commands, which must be text.
+        return Err(Failure::new(format_args!("`{}` is not valid UTF-8", args.out.display()))
+            .hint("choose another folder with `--out`"));
+    }
     make_folder(&args.out)?;
     let at = |name: &str| args.out.join(name).display().to_string();
 
-    heading(1, "Make a data set: scenes with exact masks, in RefCOCOg's own files");
+    heading(1, "Make a data set: scenes with exact masks, in RefCOCOg's own files")?;
     generate(&args)?;
     let (data, predictions) = (at(DATA), at(PREDICTIONS));
 
-    heading(2, "Look at what is there; one image leaks from train into test, on purpose");
+    heading(2, "Look at what is there; one image leaks from train into test, on purpose")?;
     segzero(&["inspect", &data])?;
 
-    heading(3, "Prepare a training set: boxes, inscribed circles, 840x840 images, Parquet");
+    heading(3, "Prepare a training set: boxes, inscribed circles, 840x840 images, Parquet")?;
     segzero(&["prep", "--root", &data, "--split", "train", "--out", &at(TRAIN)])?;
 
-    heading(4, "The same with the two points as Seg-Zero's authors compute them");
+    heading(4, "The same with the two points as Seg-Zero's authors compute them")?;
     let out = at(TRAIN_SEG_ZERO);
     segzero(&["prep", "--root", &data, "--split", "train", "--points", "seg-zero", "--out", &out])?;
 
-    heading(5, "Score predictions: good ones, and some that are shifted, ragged, wrong, missing");
+    heading(5, "Score predictions: good ones, and some that are shifted, ragged, wrong, missing")?;
     let scores = at(SCORES);
     segzero(&[
         "eval",
@@ -76,7 +82,7 @@ pub fn run(args: Args) -> Result<ExitCode, Failure> {
         &scores,
     ])?;
 
-    heading(6, "Draw it all: a page to look at, and a contact sheet");
+    heading(6, "Draw it all: a page to look at, and a contact sheet")?;
     let (page, sheet) = (at(PAGE), at(SHEET));
     segzero(&[
         "preview",
@@ -94,20 +100,22 @@ pub fn run(args: Args) -> Result<ExitCode, Failure> {
     let (train, page_of_train) = (at(TRAIN), at(TRAIN_PAGE));
     segzero(&["preview", "--set", &train, "--title", "Training set", "--out", &page_of_train])?;
 
-    println!("\nDone in {:.1} s. Open these in a browser:", begin.elapsed().as_secs_f64());
-    println!("  {page}  (test split, with predictions)");
-    println!("  {}  (training set, as a model sees it)", at(TRAIN_PAGE));
+    print(&format!(
+        "\nDone in {:.1} s. Open these in a browser:\n  {page}  (test split, with predictions)\n  \
+         {page_of_train}  (training set, as a model sees it)\n",
+        begin.elapsed().as_secs_f64()
+    ))?;
     Ok(ExitCode::SUCCESS)
 }
 
-fn heading(number: usize, text: &str) {
-    println!("\n{number}. {text}");
+fn heading(number: usize, text: &str) -> Result<(), Failure> {
+    print(&format!("\n{number}. {text}\n"))
 }
 
 /// Prints a command as one would type it, and runs it.
 fn segzero(arguments: &[&str]) -> Result<(), Failure> {
     let words: Vec<String> = arguments.iter().map(|word| quoted(word)).collect();
-    println!("   $ segzero {}\n", words.join(" "));
+    print(&format!("   $ segzero {}\n\n", words.join(" ")))?;
     // A code other than success, without an error, says that a check found something: the leak.
     crate::run(std::iter::once("segzero").chain(arguments.iter().copied())).map(drop)
 }
@@ -160,16 +168,15 @@ fn generate(args: &Args) -> Result<(), Failure> {
     let path = args.out.join(PREDICTIONS);
     std::fs::write(&path, lines)
         .map_err(|e| Failure::new(format_args!("could not write `{}`: {e}", path.display())))?;
-    println!(
-        "   {}: {} images, {} annotations, {} refs, {} sentences",
+    print(&format!(
+        "   {}: {} images, {} annotations, {} refs, {} sentences\n   {}: {flaws}\n",
         root.display(),
         summary.images,
         summary.annotations,
         summary.refs,
         summary.sentences,
-    );
-    println!("   {}: {flaws}", path.display());
-    Ok(())
+        path.display(),
+    ))
 }
 
 /// One line a sentence of the test split, and how many have which flaw.

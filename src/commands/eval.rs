@@ -1,17 +1,18 @@
 //! `segzero eval`.
 
-use std::fs::File;
-use std::io::{BufWriter, Write};
+use std::io::Write;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
 use indicatif::{ProgressBar, ProgressStyle};
-use segzero_datasets::ReadOptions;
+use segzero_datasets::{Error, ReadOptions, Source};
 use segzero_eval::{Names, OnBadRecord, Options, Predictions, Problems, Scores, Unit, score};
+use segzero_reports::write_whole;
 use serde::Serialize;
 
 use crate::failure::Failure;
-use crate::source_args::{SourceArgs, label};
+use crate::output;
+use crate::source_args::{SourceArgs, Wanted, format_hint};
 
 /// Flags of `segzero eval`.
 #[derive(clap::Args)]
@@ -72,13 +73,14 @@ struct Overview<'a> {
 /// Runs the command.
 pub fn run(args: Args) -> Result<ExitCode, Failure> {
     let on_bad = if args.skip_bad { OnBadRecord::Skip } else { OnBadRecord::Stop };
-    let source = args.source.source()?;
-    let predictions = Predictions::open(&args.pred, on_bad).map_err(hinted)?;
+    let source = args.source.source(Wanted::WithMasks)?;
+    let predictions =
+        Predictions::open(&args.pred, on_bad).map_err(|e| hinted(e, &args, &source))?;
     let options = Options { unit: args.unit, on_bad, ..Options::default() };
     // The size of an image is all that scoring needs of it.
     let read = ReadOptions { skip_images: true, ..args.source.read_options() };
     let mut first_key = None;
-    let samples = source.samples(&read)?.inspect(|sample| {
+    let samples = source.samples(&read).map_err(|e| hinted(e, &args, &source))?.inspect(|sample| {
         if let (None, Ok(sample)) = (&first_key, sample) {
             first_key = sample.queries.first().map(|query| sample.query_key(query));
         }
@@ -89,19 +91,24 @@ pub fn run(args: Args) -> Result<ExitCode, Failure> {
     );
     let scores = score(samples, &predictions, &options, |done| progress.set_position(done));
     progress.finish_and_clear();
-    let scores = scores.map_err(hinted)?;
+    let scores = scores.map_err(|e| hinted(e, &args, &source))?;
     check_not_empty(&scores, &predictions, first_key.as_deref(), &args)?;
 
     let provenance = Provenance {
         segzero: env!("CARGO_PKG_VERSION"),
-        data: label(&source),
+        data: source.label(),
         split: args.source.split.as_deref(),
         predictions: &args.pred,
         unit: args.unit,
         complete: scores.problems.is_complete(),
     };
     if let Some(out) = &args.out {
-        write_whole(out, &Report { provenance: &provenance, scores: &scores })
+        let report = Report { provenance: &provenance, scores: &scores };
+        let write = |file: &mut dyn Write| {
+            serde_json::to_writer(&mut *file, &report)?;
+            file.write_all(b"\n")
+        };
+        write_whole(out, write)
             .map_err(|e| Failure::new(format_args!("could not write `{}`: {e}", out.display())))?;
     }
     let overview = Overview { summary: &scores.summary, problems: &scores.problems };
@@ -110,18 +117,19 @@ pub fn run(args: Args) -> Result<ExitCode, Failure> {
             .map_err(Failure::new)?,
         false => table(&provenance, &scores),
     };
-    // A reader that has seen enough (`| head`) is no failure.
-    let _ = writeln!(std::io::stdout(), "{text}");
-    eprint!("{}", warnings(&scores));
+    output::print(&(text + "\n"))?;
+    warnings(&scores).lines().for_each(output::report);
     let failed = args.strict && !provenance.complete;
     Ok(ExitCode::from(u8::from(failed)))
 }
 
-/// An error of reading, with the place where the formats are described.
-fn hinted(error: segzero_datasets::Error) -> Failure {
-    let known = error.hint().is_some();
-    let failure = Failure::from(error);
-    if known { failure } else { failure.hint(FORMS) }
+/// An error of reading, with the place where the format of its file is described.
+fn hinted(error: Error, args: &Args, source: &Source) -> Failure {
+    let about_predictions = error.path.starts_with(&args.pred);
+    Failure::from(error).or_hint(match about_predictions {
+        true => FORMS,
+        false => format_hint(source.format),
+    })
 }
 
 const FORMS: &str = "docs/predictions.md lists the forms of a prediction; `--skip-bad` counts bad \
@@ -150,23 +158,6 @@ fn check_not_empty(
             predictions.len()
         ))
         .hint(format_args!("samples have keys such as `{first_key}`, predictions `{theirs}`")),
-    })
-}
-
-/// Writes a file under a temporary name and renames it, so that it is whole or not there.
-fn write_whole(path: &Path, report: &impl Serialize) -> std::io::Result<()> {
-    let mut partial = path.as_os_str().to_owned();
-    partial.push(".part");
-    let write = || -> std::io::Result<()> {
-        let mut file = BufWriter::new(File::create(&partial)?);
-        serde_json::to_writer(&mut file, report)?;
-        file.write_all(b"\n")?;
-        file.into_inner()?.sync_all()?;
-        std::fs::rename(&partial, path)
-    };
-    write().inspect_err(|_| {
-        // The first error is the one to report.
-        let _ = std::fs::remove_file(&partial);
     })
 }
 

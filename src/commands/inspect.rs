@@ -1,17 +1,18 @@
 //! `segzero inspect`.
 
-use std::io::Write;
 use std::path::PathBuf;
 use std::process::ExitCode;
 
 use indicatif::{ProgressBar, ProgressStyle};
 use segzero_datasets::counts::{Comparison, Counts};
-use segzero_datasets::discover;
 use segzero_datasets::inspect::{
     Depth, Faults, OverlapKind, Progress, Report, SourceReport, inspect,
 };
+use segzero_datasets::{Format, discover};
 
 use crate::failure::Failure;
+use crate::output;
+use crate::source_args::nothing_found;
 
 /// Flags of `segzero inspect`.
 ///
@@ -35,9 +36,7 @@ pub struct Args {
 pub fn run(args: Args) -> Result<ExitCode, Failure> {
     let sources = discover(&args.root)?;
     if sources.is_empty() {
-        let root = args.root.display();
-        return Err(Failure::new(format_args!("no data set found under `{root}`"))
-            .hint("see the README for the layouts that are recognised"));
+        return Err(nothing_found(&args.root));
     }
     let depth = if args.deep { Depth::Masks } else { Depth::Annotations };
     let bar = ProgressBar::new_spinner().with_style(
@@ -56,10 +55,9 @@ pub fn run(args: Args) -> Result<ExitCode, Failure> {
         true => serde_json::to_string_pretty(&report).map_err(Failure::new)? + "\n",
         false => tables(&report),
     };
-    // A reader that has seen enough (`| head`) is no failure.
-    let _ = write!(std::io::stdout(), "{text}");
+    output::print(&text)?;
     for warning in warnings(&report) {
-        eprintln!("warning: {warning}");
+        output::report(format_args!("warning: {warning}"));
     }
     Ok(ExitCode::from(u8::from(report.problems() > 0)))
 }
@@ -187,6 +185,12 @@ fn warnings(report: &Report) -> Vec<String> {
             add("masks without a pixel", &masks.empty);
             add("images of another size than annotated", &masks.size_mismatches);
             add("unreadable images", &masks.unreadable_images);
+        }
+        let apart = matches!(source.format, Format::Refer | Format::Coco);
+        if apart && source.images.is_none() && source.missing_images.count > 0 {
+            all.push(format!(
+                "{label}: no folder of images was found; `prep` and `preview` take one with `--images`"
+            ));
         }
         let other = source.published.as_ref().filter(|p| p.equal > 0);
         if let Some(split_by) = other.and_then(|p| p.split_by.as_deref())

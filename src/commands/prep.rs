@@ -1,7 +1,6 @@
 //! `segzero prep`.
 
 use std::fmt::Write as _;
-use std::io::Write;
 use std::path::PathBuf;
 use std::process::ExitCode;
 use std::time::{Duration, Instant};
@@ -17,8 +16,9 @@ use segzero_prep::{
 };
 
 use crate::failure::Failure;
+use crate::output::{print, report};
 use crate::progress::{self, Verbosity};
-use crate::source_args::SourceArgs;
+use crate::source_args::{SourceArgs, Wanted, format_hint};
 
 /// Flags of `segzero prep`.
 #[derive(clap::Args)]
@@ -46,8 +46,9 @@ pub struct Args {
     #[arg(long, help_heading = "Run")]
     dry_run: bool,
     /// Number of threads; all cores if not given. The files do not depend on it.
-    #[arg(long, value_name = "N", help_heading = "Run")]
-    threads: Option<usize>,
+    #[arg(long, value_name = "N", help_heading = "Run",
+          value_parser = clap::value_parser!(u16).range(1..=1024))]
+    threads: Option<u16>,
     /// No progress and no summary.
     #[arg(long, short, help_heading = "Run")]
     quiet: bool,
@@ -73,10 +74,10 @@ struct SelectArgs {
     #[arg(long, value_name = "PIXELS")]
     max_area: Option<u64>,
     /// Least share of the image that the mask covers, 0 to 1.
-    #[arg(long, value_name = "SHARE")]
+    #[arg(long, value_name = "SHARE", value_parser = share)]
     min_area_fraction: Option<f64>,
     /// Largest share of the image that the mask covers, 0 to 1.
-    #[arg(long, value_name = "SHARE")]
+    #[arg(long, value_name = "SHARE", value_parser = share)]
     max_area_fraction: Option<f64>,
     /// Least length of the box's shorter side, in pixels of the original image.
     #[arg(long, value_name = "PIXELS")]
@@ -152,6 +153,12 @@ struct OutputArgs {
     shard_rows: usize,
 }
 
+/// A number from 0 to 1.
+fn share(text: &str) -> Result<f64, String> {
+    let share = text.parse().ok().filter(|share| (0.0..=1.0).contains(share));
+    share.ok_or_else(|| "expected a number from 0 to 1".to_owned())
+}
+
 fn fill_parser() -> impl TypedValueParser<Value = FillRegime> {
     PossibleValuesParser::new(["opencv-a", "opencv-b", "opencv-c"]).map(|name| {
         match name.as_str() {
@@ -212,9 +219,9 @@ impl Args {
 pub fn run(args: Args) -> Result<ExitCode, Failure> {
     let begin = Instant::now();
     let verbosity = if args.quiet { Verbosity::Quiet } else { Verbosity::Normal };
-    let (source, options) = (args.source.source()?, args.options());
+    let (source, options) = (args.source.source(Wanted::WithMasks)?, args.options());
     let pool = rayon::ThreadPoolBuilder::new()
-        .num_threads(args.threads.unwrap_or(0))
+        .num_threads(args.threads.map_or(0, usize::from))
         .build()
         .map_err(Failure::new)?;
     let job = Job {
@@ -232,21 +239,22 @@ pub fn run(args: Args) -> Result<ExitCode, Failure> {
         }
     });
     reading.finish_and_clear();
-    let plan = plan?;
+    let plan = plan.map_err(|e| Failure::from(e).or_hint(format_hint(source.format)))?;
     if plan.held_out_unreadable > 0 {
         let n = plan.held_out_unreadable;
-        eprintln!(
+        report(format_args!(
             "warning: {n} records under the root could not be read; images that only they hold out \
              are not excluded (`segzero inspect` names them)"
-        );
+        ));
     }
     if args.dry_run {
         let bytes = segzero_prep::estimate_bytes(&job, &plan)?;
-        return Ok(print(&dry_run(&source.label(), &plan, bytes)));
+        print(&dry_run(&source.label(), &plan, bytes))?;
+        return Ok(ExitCode::SUCCESS);
     }
     let bar = progress::bar(plan.examples, "preparing", verbosity);
     let existing = if args.overwrite { Existing::Overwrite } else { Existing::Resume };
-    let report = segzero_prep::run(&job, &plan, &args.out, existing, &|event| match event {
+    let done = segzero_prep::run(&job, &plan, &args.out, existing, &|event| match event {
         // What was there before says nothing of the speed.
         Event::Found(examples) => {
             bar.inc(examples);
@@ -256,17 +264,11 @@ pub fn run(args: Args) -> Result<ExitCode, Failure> {
         Event::Read(_) => {}
     });
     bar.finish_and_clear();
-    let report = report?;
-    Ok(match args.quiet {
-        true => ExitCode::SUCCESS,
-        false => print(&summary(&source.label(), &report, &args, begin.elapsed())),
-    })
-}
-
-/// A reader that has seen enough (`| head`) is no failure.
-fn print(text: &str) -> ExitCode {
-    let _ = std::io::stdout().write_all(text.as_bytes());
-    ExitCode::SUCCESS
+    let done = done?;
+    if !args.quiet {
+        print(&summary(&source.label(), &done, &args, begin.elapsed()))?;
+    }
+    Ok(ExitCode::SUCCESS)
 }
 
 /// Two columns; numbers flush right.

@@ -10,10 +10,11 @@ use segzero_eval::{OnBadRecord, Predictions};
 use segzero_prep::image::{PngEffort, encode_jpeg, encode_png};
 use segzero_prep::{PointRule, TargetOptions};
 use segzero_reports::preview::{Builder, BuilderOptions, Card, Images, Page, choose};
-use segzero_reports::{Sheet, SheetOptions};
+use segzero_reports::{Sheet, SheetOptions, write_whole};
 
 use crate::failure::Failure;
-use crate::source_args::{SourceArgs, label};
+use crate::output::{print, report};
+use crate::source_args::{SourceArgs, Wanted};
 
 /// Flags of `segzero preview`.
 #[derive(clap::Args)]
@@ -89,7 +90,7 @@ impl From<ImagesIn> for Images {
 
 /// Runs the command.
 pub fn run(args: Args) -> Result<ExitCode, Failure> {
-    let source = args.source.source()?;
+    let source = args.source.source(Wanted::Any)?;
     let predictions = match &args.pred {
         Some(path) => Some(Predictions::open(path, OnBadRecord::Skip)?),
         None => None,
@@ -130,7 +131,7 @@ pub fn run(args: Args) -> Result<ExitCode, Failure> {
         let shown = for_sheet(&cards, args.sheet_count.max(1));
         let sheet = Sheet::draw(&shown, &pictures, &options).map_err(Failure::new)?;
         write_sheet(path, &sheet)?;
-        println!("{} samples on {}", shown.len(), path.display());
+        print(&format!("{} samples on {}\n", shown.len(), path.display()))?;
     }
     if let Some(path) = &args.out {
         let title = args.title.clone().unwrap_or_else(|| title(&args, &source));
@@ -138,7 +139,7 @@ pub fn run(args: Args) -> Result<ExitCode, Failure> {
         let count = cards.len();
         let page = Page { title, facts, cards, pictures };
         page.write(path, args.images_in.into()).map_err(Failure::new)?;
-        println!("{count} of {of} samples in {}", path.display());
+        print(&format!("{count} of {of} samples in {}\n", path.display()))?;
     }
     problems.print();
     Ok(ExitCode::SUCCESS)
@@ -169,8 +170,8 @@ impl Problems {
 
     fn print(&self) {
         if self.count > 0 {
-            eprintln!("warning: {} samples could not be shown", self.count);
-            self.first.iter().for_each(|error| eprintln!("  {error}"));
+            report(format_args!("warning: {} samples could not be shown", self.count));
+            self.first.iter().for_each(|error| report(format_args!("  {error}")));
         }
     }
 }
@@ -192,8 +193,8 @@ fn drawn(
 
 fn title(args: &Args, source: &Source) -> String {
     match &args.source.split {
-        Some(split) => format!("{} {split}", label(source)),
-        None => label(source),
+        Some(split) => format!("{} {split}", source.label()),
+        None => source.label(),
     }
 }
 
@@ -224,6 +225,7 @@ fn write_sheet(path: &Path, sheet: &Sheet) -> Result<(), Failure> {
                 .hint("name the contact sheet `.png` or `.jpg`"));
         }
     };
-    std::fs::write(path, bytes.map_err(Failure::new)?)
+    let bytes = bytes.map_err(Failure::new)?;
+    write_whole(path, |out| out.write_all(&bytes))
         .map_err(|e| Failure::new(format_args!("could not write `{}`: {e}", path.display())))
 }

@@ -131,9 +131,13 @@ impl Instances {
 
     fn read_categories(&mut self, range: Range<usize>) -> Result<(), OutlineError> {
         for (position, element) in elements(&self.text, range).enumerate() {
-            match serde_json::from_slice::<Category>(&self.text[element?.value]) {
+            let json = &self.text[element?.value];
+            match serde_json::from_slice::<Category>(json) {
                 Ok(category) => drop(self.categories.insert(category.id, category.name)),
-                Err(e) => self.bad.push(bad_element(&self.path, "categories", position, e)),
+                Err(e) => {
+                    let name = format!("categories[{position}]");
+                    self.bad.push(json_error(&self.path, json, &e, name));
+                }
             }
         }
         Ok(())
@@ -141,9 +145,13 @@ impl Instances {
 
     fn read_images(&mut self, range: Range<usize>) -> Result<(), OutlineError> {
         for (position, element) in elements(&self.text, range).enumerate() {
-            match serde_json::from_slice::<Image>(&self.text[element?.value]) {
+            let json = &self.text[element?.value];
+            match serde_json::from_slice::<Image>(json) {
                 Ok(image) => drop(self.images.insert(image.id, image)),
-                Err(e) => self.bad.push(bad_element(&self.path, "images", position, e)),
+                Err(e) => {
+                    let name = format!("images[{position}]");
+                    self.bad.push(json_error(&self.path, json, &e, name));
+                }
             }
         }
         Ok(())
@@ -210,7 +218,7 @@ impl Instances {
             None => format!("annotations[{position}]"),
         };
         let raw: RawAnnotation =
-            serde_json::from_slice(bytes).map_err(|e| Error::new(&self.path, e).record(name()))?;
+            serde_json::from_slice(bytes).map_err(|e| json_error(&self.path, bytes, &e, name()))?;
         let segmentation = raw
             .segmentation
             .into_geometry()
@@ -271,8 +279,27 @@ fn annotation_id(text: &[u8], range: Range<usize>) -> Option<i64> {
     std::str::from_utf8(&text[id.value]).ok()?.trim().parse().ok()
 }
 
-fn bad_element(path: &Path, list: &str, position: usize, error: serde_json::Error) -> Error {
-    Error::new(path, error).record(format!("{list}[{position}]"))
+/// What is wrong with one element, by its name, its field, and what stands there. The parser's own
+/// line and column count from the element's start, which is of no use in a file of 100 MB.
+fn json_error(path: &Path, json: &[u8], error: &serde_json::Error, name: String) -> Error {
+    let ends = json.iter().enumerate().filter(|(_, byte)| **byte == b'\n').map(|(at, _)| at + 1);
+    let line = std::iter::once(0).chain(ends).nth(error.line().saturating_sub(1));
+    let at = (line.unwrap_or(0) + error.column().saturating_sub(1)).min(json.len());
+    let message = error.to_string();
+    let message = message.split(" at line ").next().unwrap_or_default();
+    let rest = String::from_utf8_lossy(&json[at..]).chars().take(16).collect::<String>();
+    let error = Error::new(
+        path,
+        ErrorKind::Unexpected {
+            expected: "valid JSON".to_owned(),
+            found: format!("{message} at `{rest}`"),
+        },
+    );
+    let mut fields = members(json, 0..json.len()).map_while(Result::ok);
+    match fields.find(|field| (field.value.start..field.value.end).contains(&at)) {
+        Some(field) => error.record(name).field(String::from_utf8_lossy(&json[field.name])),
+        None => error.record(name),
+    }
 }
 
 /// An [`OutlineError`] as the crate's error.

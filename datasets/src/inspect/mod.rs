@@ -202,7 +202,11 @@ impl<'a> Survey<'a> {
         let options = ReadOptions { split: None, skip_images: depth == Depth::Annotations };
         let samples = match self.source.samples(&options) {
             Ok(samples) => samples,
-            Err(error) => return self.unreadable.add(error),
+            // Nothing else will be said of this source, so that the advice belongs here.
+            Err(error) => {
+                let hint = error.hint().map_or(String::new(), |hint| format!(" ({hint})"));
+                return self.unreadable.add(format_args!("{error}{hint}"));
+            }
         };
         for (done, sample) in samples.enumerate() {
             match sample {

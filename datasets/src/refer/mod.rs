@@ -18,7 +18,7 @@ pub(crate) fn samples(source: &Source, options: &ReadOptions) -> Result<SampleIt
     let records = records(source, options)?;
     let wanted: HashSet<i64> =
         records.iter().flatten().flat_map(|record| record.ann_ids.iter().copied()).collect();
-    let instances = source.annotations.with_file_name("instances.json");
+    let instances = source.mask_file();
     let mut instances = Instances::read(&instances, Keep::Ids(&wanted))?;
     let bad = std::mem::take(&mut instances.bad);
     let joiner = Joiner {

@@ -239,11 +239,7 @@ fn url_escape(segment: &str) -> String {
     escaped
 }
 
-/// Writes under a temporary name first, so that a page is whole or not there.
 fn save(path: &Path, bytes: &[u8]) -> Result<(), PageError> {
-    let mut partial = path.as_os_str().to_owned();
-    partial.push(".part");
-    std::fs::write(&partial, bytes)
-        .and_then(|()| std::fs::rename(&partial, path))
+    crate::write_whole(path, |out| out.write_all(bytes))
         .map_err(|source| PageError::Write { path: path.to_owned(), source })
 }

@@ -6,7 +6,8 @@
 
 Round shapes with wavy edges at 640x480, median area 7 % and 360 runs (those of COCO objects above
 1 % of their image), and the same shapes a little moved and scaled as predictions. CPU time of the
-process or of the child, one thread each, best of three, so that a loaded machine shifts all alike.
+process or of the child, one thread each. All take turns, and the best of their turns counts, so that
+a loaded machine shifts all alike.
 """
 
 import json
@@ -104,66 +105,74 @@ def dense(truth, answers, loads, limit):
     return counts
 
 
-def timed(run, repeats=3):
-    """Best CPU seconds, and what `run` returned."""
-    best = float("inf")
-    for _ in range(repeats):
-        start = time.process_time()
-        result = run()
-        best = min(best, time.process_time() - start)
-    return best, result
+ROUNDS = 3
 
 
-def segzero(command, truth, answers, threads):
-    """Best CPU and wall seconds of the command, and its report."""
+def timed(run):
+    """CPU seconds, and what `run` returned."""
+    start = time.process_time()
+    result = run()
+    return time.process_time() - start, result
+
+
+def segzero(command, truth, answers):
+    """CPU seconds of the command on one thread, its report, and its largest memory in MB."""
     args = [command, "eval", "--root", truth, "--pred", answers, "--json"]
-    best = (float("inf"), float("inf"))
-    for _ in range(3):
-        before, start = resource.getrusage(resource.RUSAGE_CHILDREN), time.perf_counter()
-        out = subprocess.run(
-            args,
-            check=True,
-            stdout=subprocess.PIPE,
-            env={**os.environ, "RAYON_NUM_THREADS": str(threads)},
-        ).stdout
-        wall = time.perf_counter() - start
-        after = resource.getrusage(resource.RUSAGE_CHILDREN)
-        cpu = sum(getattr(after, f) - getattr(before, f) for f in ("ru_utime", "ru_stime"))
-        best = min(best, (cpu, wall))
-    return *best, json.loads(out), after.ru_maxrss / 1024
+    before = resource.getrusage(resource.RUSAGE_CHILDREN)
+    one_thread = {**os.environ, "RAYON_NUM_THREADS": "1"}
+    out = subprocess.run(args, check=True, stdout=subprocess.PIPE, env=one_thread).stdout
+    after = resource.getrusage(resource.RUSAGE_CHILDREN)
+    cpu = sum(getattr(after, f) - getattr(before, f) for f in ("ru_utime", "ru_stime"))
+    return cpu, json.loads(out), after.ru_maxrss / 1024
+
+
+def scaled_dense(truth, answers, loads, limit, pairs):
+    """Seconds of the dense way for all pairs, from `limit` of them, and the counts of those."""
+    # The index of all predictions is built in each run; only the pairs scale.
+    index, _ = timed(lambda: sum(1 for _ in pairs_of(truth, answers, loads, 0)))
+    seconds, counts = timed(lambda: dense(truth, answers, loads, limit))
+    return index + (seconds - index) * pairs / limit, counts
 
 
 def main():
     command = sys.argv[1]
     pairs = int(sys.argv[2]) if len(sys.argv) > 2 else 20_000
+    limit = min(DENSE, pairs)
+    fast = orjson.loads if orjson else json.loads
+    peers = {"pycocotools, json": (coco, json.loads)}
+    if orjson:
+        peers["pycocotools, orjson"] = (coco, orjson.loads)
+        if hot:
+            peers["hotcoco, orjson"] = (hot, orjson.loads)
+    best = {}
+
+    def note(name, seconds):
+        best[name] = min(seconds, best.get(name, float("inf")))
+
     with tempfile.TemporaryDirectory() as folder:
         truth, answers = write(folder, pairs)
         size = (os.path.getsize(truth) + os.path.getsize(answers)) / 1e6
-        print(f"{pairs} pairs, two files of {size:.1f} MB together; CPU seconds")
-        ours, wall, report, memory = segzero(command, truth, answers, 1)
-        print(f"  segzero eval              {ours:8.3f}   wall {wall:.3f}, {memory:.0f} MB at most")
-        limit = min(DENSE, pairs)
-        loads = orjson.loads if orjson else json.loads
-        parse, _ = timed(lambda: sum(1 for _ in pairs_of(truth, answers, loads)))
-        seconds, some = timed(lambda: dense(truth, answers, loads, limit))
-        # The index of all predictions is built in each run; only the pairs scale.
-        index, _ = timed(lambda: sum(1 for _ in pairs_of(truth, answers, loads, 0)))
-        seconds = index + (seconds - index) * pairs / limit
-        print(f"  decode + numpy            {seconds:8.3f}   x{seconds / ours:.1f}  (of {limit})")
-        counts = None
-        for name, api, loads in [
-            ("pycocotools, json", coco, json.loads),
-            ("pycocotools, orjson", coco, orjson and orjson.loads),
-            ("hotcoco, orjson", hot, orjson and orjson.loads),
-        ]:
-            if api is None or loads is None:
-                print(f"  {name:26} not installed")
-                continue
-            seconds, found = timed(lambda: merged(api, truth, answers, loads))
-            assert counts in (None, found), f"{name} counts differently"
-            counts = found
-            print(f"  {name:26}{seconds:8.3f}   x{seconds / ours:.1f}")
-        print(f"  of which JSON and index   {parse:8.3f}")
+        print(f"{pairs} pairs, two files of {size:.1f} MB together; CPU seconds, best of {ROUNDS}")
+        counts, memory = None, None
+        for _ in range(ROUNDS):
+            # Three short runs for one long one of the others.
+            for _ in range(3):
+                seconds, report, peak = segzero(command, truth, answers)
+                # Of later runs the system reports at least the memory of this process.
+                memory = memory or peak
+                note("segzero eval", seconds)
+            seconds, some = scaled_dense(truth, answers, fast, limit, pairs)
+            note(f"decode + numpy (of {limit})", seconds)
+            for name, (api, loads) in peers.items():
+                seconds, found = timed(lambda: merged(api, truth, answers, loads))
+                note(name, seconds)
+                assert counts in (None, found), f"{name} counts differently"
+                counts = found
+            parse, _ = timed(lambda: sum(1 for _ in pairs_of(truth, answers, fast)))
+            note("of which JSON and index", parse)
+    for name, seconds in best.items():
+        print(f"  {name:26}{seconds:9.3f}   x{seconds / best['segzero eval']:.1f}")
+    print(f"  memory of segzero: {memory:.0f} MB")
     assert counts[:limit] == some
     summary = report["summary"]
     common, either = (sum(column) for column in zip(*counts))

@@ -55,9 +55,10 @@ impl SourceArgs {
             .filter(|s| self.split_by.is_none() || s.split_by == self.split_by)
             .cloned()
             .collect();
-        if wanted == Wanted::WithMasks && found.len() > 1 {
+        let has_masks = |source: &Source| source.format != Format::HfTrain;
+        if wanted == Wanted::WithMasks && found.iter().any(has_masks) {
             // A set that was prepared into a folder under the root is not meant.
-            found.retain(|source| source.format != Format::HfTrain);
+            found.retain(has_masks);
         }
         if found.len() > 1 {
             return Err(Failure::new(format_args!("several data sets match: {}", list(&found)))

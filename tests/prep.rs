@@ -47,9 +47,9 @@ fn a_set_is_written_whole() {
 
 #[test]
 fn a_killed_run_goes_on_where_it_stopped() {
-    let data = Data::new(10);
+    let data = Data::new(6);
     // A shard an image, and images that take their time.
-    let flags = ["--shard-rows", "1", "--threads", "1", "--size", "840", "--png", "small"];
+    let flags = ["--shard-rows", "1", "--threads", "1", "--size", "1200", "--png", "balanced"];
     let start = |out: &Path| -> Child {
         let mut command = Command::new(env!("CARGO_BIN_EXE_segzero"));
         command.args(["prep", "--leaks", "allow", "--root"]).arg(data.root());
@@ -60,7 +60,7 @@ fn a_killed_run_goes_on_where_it_stopped() {
     // Should this machine sleep just when the process is to be killed, another try will do.
     let killed = (0..5).map(|attempt| data.at(&format!("killed-{attempt}"))).find(|out| {
         let mut child = start(out);
-        let first = out.join("data/train-00000-of-00010.parquet");
+        let first = out.join("data/train-00000-of-00006.parquet");
         while !first.exists() && child.try_wait().unwrap().is_none() {
             std::thread::sleep(Duration::from_millis(1));
         }

@@ -291,8 +291,8 @@ fn json_error(path: &Path, json: &[u8], error: &serde_json::Error, name: String)
     let error = Error::new(
         path,
         ErrorKind::Unexpected {
-            expected: "valid JSON".to_owned(),
-            found: format!("{message} at `{rest}`"),
+            expected: "JSON of a known form".to_owned(),
+            found: format!("`{rest}` ({message})"),
         },
     );
     let mut fields = members(json, 0..json.len()).map_while(Result::ok);

@@ -118,12 +118,17 @@ impl Columns {
         &self.intervals[self.first[x as usize] as usize..self.first[x as usize + 1] as usize]
     }
 
-    /// Removes the pixels of a disc; answers which columns that may have changed. The box stays.
-    pub fn cut(&mut self, disc: &Disc) -> Range<usize> {
+    /// The columns of the box that a disc overlaps.
+    pub fn across(&self, disc: &Disc) -> Range<usize> {
         let reach = floor_sqrt(disc.reach_squared) as i64;
         let column = |x: i64| (x - i64::from(self.left)).clamp(0, self.width.into()) as usize;
         let center = i64::from(disc.center.x);
-        let changed = column(center - reach)..column(center + reach + 1);
+        column(center - reach)..column(center + reach + 1)
+    }
+
+    /// Removes the pixels of a disc. The box stays.
+    pub fn cut(&mut self, disc: &Disc) {
+        let changed = self.across(disc);
         let begin = self.first[changed.start] as usize;
         let end = self.first[changed.end] as usize;
         // Of an interval that reaches past an open border no piece without a pixel is kept.
@@ -151,7 +156,6 @@ impl Columns {
         for first in &mut self.first[changed.end + 1..] {
             *first = first.wrapping_add(grown);
         }
-        changed
     }
 
     /// Foreground rows of column `x` of the box, within the image.

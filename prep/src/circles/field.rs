@@ -1,7 +1,6 @@
 //! [`Field`]: for every pixel of the box its distance to the background of its own column.
 
-use std::ops::Range;
-
+use super::Disc;
 use super::columns::{Columns, Interval};
 use super::lanes::Lanes;
 
@@ -41,9 +40,9 @@ impl<B: Copy> Field<B> {
         &self.blocks[row * self.width..(row + 1) * self.width]
     }
 
-    /// Computes the columns `stale` from their intervals.
+    /// Computes all columns from their intervals.
     #[inline(always)]
-    pub fn fill<L: Lanes<Block = B>>(&mut self, columns: &Columns, stale: Range<usize>) {
+    pub fn fill<L: Lanes<Block = B>>(&mut self, columns: &Columns) {
         let top = i64::from(columns.top);
         let reach = i64::from(L::LONGEST) + 1;
         let most = i64::from(columns.height) + reach;
@@ -51,7 +50,7 @@ impl<B: Copy> Field<B> {
             ((interval.start - top).max(-reach) as i32, (interval.end - top).min(most) as i32)
         };
         let blocks = &mut self.blocks[..self.width * self.height];
-        for x in stale {
+        for x in 0..self.width {
             let mut intervals = columns.column(x as u32).iter().map(ends);
             // The first interval goes to all blocks alike, which costs less than a branch would.
             let (start, end) = intervals.next().unwrap_or_default();
@@ -80,6 +79,22 @@ impl<B: Copy> Field<B> {
             let last = self.width * (self.height - 1);
             for block in &mut self.blocks[last..last + self.width] {
                 L::clear(block, rows % L::ROWS);
+            }
+        }
+    }
+    /// Makes the pixels of a disc, which overlaps the box, background.
+    #[inline(always)]
+    pub fn carve<L: Lanes<Block = B>>(&mut self, columns: &Columns, disc: &Disc) {
+        let (left, top) = (i64::from(columns.left), i64::from(columns.top));
+        let blocks = &mut self.blocks[..self.width * self.height];
+        for x in columns.across(disc) {
+            let Some((low, high)) = disc.rows(left + x as i64) else { continue };
+            let start = (low - top).max(0) as i32;
+            let end = (high + 1 - top).min(columns.height.into()) as i32;
+            let mut ramps = L::ramps(0, start, end);
+            for block in blocks[x..].iter_mut().step_by(self.width) {
+                *block = L::shallower(*block, L::height(ramps));
+                ramps = L::below(ramps);
             }
         }
     }

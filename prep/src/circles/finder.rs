@@ -1,7 +1,5 @@
 //! [`Finder`]: the farthest pixel of a mask's columns, by whichever search fits the mask.
 
-use std::ops::Range;
-
 use segzero_datasets::Size;
 
 use super::columns::Columns;
@@ -44,8 +42,11 @@ pub(super) struct Finder {
     short: ShortField,
     long: LongField,
     map: Vec<u64>,
-    /// Columns that have changed since the field of the current method was filled.
-    stale: Range<usize>,
+    /// Discs to take from the columns. The searches take them from their field only, which costs
+    /// less.
+    cuts: Vec<Disc>,
+    /// How many of them the field of the current method lacks already; `None` before it is filled.
+    carved: Option<usize>,
 }
 
 impl Finder {
@@ -54,10 +55,11 @@ impl Finder {
     }
 
     /// Takes on a new mask.
-    pub fn begin(&mut self, columns: &Columns, image: Size) {
+    pub fn begin(&mut self, image: Size) {
         let fits = image.width.max(image.height) <= MOST_ROWS;
         self.method = if fits { Method::Short } else { Method::Plain };
-        self.refresh(0..columns.width as usize);
+        self.cuts.clear();
+        self.carved = None;
     }
 
     /// Takes a method that [`Finder::begin`] would not.
@@ -66,82 +68,85 @@ impl Finder {
         self.method = method;
     }
 
-    /// Notes that columns have changed.
-    pub fn refresh(&mut self, columns: Range<usize>) {
-        self.stale = columns;
+    /// Makes the pixels of a disc background.
+    pub fn cut(&mut self, disc: Disc) {
+        self.cuts.push(disc);
     }
 
-    /// The largest squared distance outside the `excluded` discs, first in raster order.
-    pub fn farthest(&mut self, columns: &Columns, excluded: &[Disc]) -> Option<Peak> {
+    /// The largest squared distance outside the `excluded` discs, first in raster order. The columns
+    /// are those of the mask; whether they lack the cut discs afterwards is left open.
+    pub fn farthest(&mut self, columns: &mut Columns, excluded: &[Disc]) -> Option<Peak> {
         while self.method != Method::Plain {
             match self.pruned(columns, excluded) {
                 Ok(peak) => {
-                    self.stale = 0..0;
+                    self.carved = Some(self.cuts.len());
                     return peak;
                 }
                 Err(stopped) => {
                     let saturated = stopped == Stopped::Saturated && self.method == Method::Short;
                     self.method = if saturated { Method::Long } else { Method::Plain };
-                    self.stale = 0..columns.width as usize;
+                    self.carved = None;
                 }
             }
+        }
+        for disc in self.cuts.drain(..) {
+            columns.cut(&disc);
         }
         plain::farthest(columns, excluded, &mut self.map)
     }
 
     fn pruned(&mut self, columns: &Columns, excluded: &[Disc]) -> Found {
-        let stale = self.stale.clone();
+        let work = Work { columns, cuts: &self.cuts, carved: self.carved, excluded };
         let long = self.method == Method::Long;
         #[cfg(target_arch = "x86_64")]
         if self.simd == Simd::Detect && is_x86_feature_detected!("avx2") {
             // SAFETY: the processor has AVX2.
             return unsafe {
                 if long {
-                    avx2_long(columns, &mut self.long, stale, excluded)
+                    avx2_long(&mut self.long, &work)
                 } else {
-                    avx2_short(columns, &mut self.short, stale, excluded)
+                    avx2_short(&mut self.short, &work)
                 }
             };
         }
         if long {
-            search::<PortableU16>(columns, &mut self.long, stale, excluded)
+            search::<PortableU16>(&mut self.long, &work)
         } else {
-            search::<PortableU8>(columns, &mut self.short, stale, excluded)
+            search::<PortableU8>(&mut self.short, &work)
         }
     }
 }
 
+/// What to search.
+struct Work<'a> {
+    columns: &'a Columns,
+    cuts: &'a [Disc],
+    carved: Option<usize>,
+    excluded: &'a [Disc],
+}
+
 /// Brings the field up to date and searches it.
 #[inline(always)]
-fn search<L: Lanes>(
-    columns: &Columns,
-    field: &mut Field<L::Block>,
-    stale: Range<usize>,
-    excluded: &[Disc],
-) -> Found {
-    field.resize::<L>(columns);
-    field.fill::<L>(columns, stale);
-    Search::<L>::run(columns, field, excluded)
+fn search<L: Lanes>(field: &mut Field<L::Block>, work: &Work) -> Found {
+    if work.carved.is_none() {
+        field.resize::<L>(work.columns);
+        field.fill::<L>(work.columns);
+    }
+    let carved = work.carved.unwrap_or(0);
+    for disc in &work.cuts[carved..] {
+        field.carve::<L>(work.columns, disc);
+    }
+    Search::<L>::run(work.columns, field, work.excluded)
 }
 
 #[cfg(target_arch = "x86_64")]
 #[target_feature(enable = "avx2")]
-fn avx2_short(
-    columns: &Columns,
-    field: &mut ShortField,
-    stale: Range<usize>,
-    excluded: &[Disc],
-) -> Found {
-    search::<super::lanes::Avx2U8>(columns, field, stale, excluded)
+fn avx2_short(field: &mut ShortField, work: &Work) -> Found {
+    search::<super::lanes::Avx2U8>(field, work)
 }
 
 #[cfg(target_arch = "x86_64")]
 #[target_feature(enable = "avx2")]
-fn avx2_long(
-    columns: &Columns,
-    field: &mut LongField,
-    stale: Range<usize>,
-    excluded: &[Disc],
-) -> Found {
-    search::<super::lanes::Avx2U16>(columns, field, stale, excluded)
+fn avx2_long(field: &mut LongField, work: &Work) -> Found {
+    search::<super::lanes::Avx2U16>(field, work)
 }

@@ -93,9 +93,11 @@ impl Disc {
 }
 
 /// The integer part of a square root.
+#[inline]
 fn floor_sqrt(n: u64) -> u64 {
-    // Below 2^52 the correctly rounded root never reaches the next integer.
-    if n < 1 << 52 { (n as f64).sqrt() as u64 } else { n.isqrt() }
+    // Below 2^52 the correctly rounded root never reaches the next integer. Conversions from and to
+    // signed integers are the ones that processors have.
+    if n < 1 << 52 { (n as i64 as f64).sqrt() as i64 as u64 } else { n.isqrt() }
 }
 
 fn squared_distance(a: Point, b: Point) -> u64 {
@@ -120,7 +122,7 @@ pub(crate) fn inscribed(
         return None;
     }
     discs.clear();
-    finder.begin(columns, mask.size());
+    finder.begin(mask.size());
     let first = finder.farthest(columns, discs)?;
     let mut circles = Vec::with_capacity(count);
     let mut peak = Some(first);
@@ -133,7 +135,7 @@ pub(crate) fn inscribed(
         peak = peak.and_then(|peak| {
             match rule {
                 PointRule::Outside => discs.push(Disc::of(peak)),
-                _ => finder.refresh(columns.cut(&Disc::of(peak))),
+                _ => finder.cut(Disc::of(peak)),
             }
             finder.farthest(columns, discs)
         });

@@ -10,7 +10,7 @@ use segzero_datasets::Point;
 use super::columns::Columns;
 use super::field::Field;
 use super::lanes::Lanes;
-use super::{Disc, Peak};
+use super::{Disc, Peak, floor_sqrt};
 
 /// Why a search has no answer.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -37,6 +37,8 @@ pub(super) struct Search<'a, L: Lanes> {
     best: u32,
     /// Its square root.
     radius: f32,
+    /// The root rounded up: the least distance within a column that matters.
+    reach: usize,
     /// First pixel of that value, column and row of the box, once met.
     found: Option<(usize, usize)>,
     /// Whether another pixel has it.
@@ -55,8 +57,8 @@ impl<'a, L: Lanes> Search<'a, L> {
         excluded: &'a [Disc],
     ) -> Result<Option<Peak>, Stopped> {
         let budget = 4096 + LOADS_PER_BLOCK * field.width * field.height;
-        let (best, radius, found, tie) = (1, 1.0, None, false);
-        let mut search = Self { columns, field, excluded, best, radius, found, tie, budget };
+        let (best, radius, reach, found, tie) = (1, 1.0, 1, None, false);
+        let mut search = Self { columns, field, excluded, best, radius, reach, found, tie, budget };
         // From the middle outwards, where the largest radii tend to be.
         let middle = field.height / 2;
         for row in (middle..field.height).chain((0..middle).rev()) {
@@ -67,8 +69,10 @@ impl<'a, L: Lanes> Search<'a, L> {
             }
         }
         for row in 0..field.height {
-            let mut x = 0;
-            while x < field.width {
+            // Nearer to a closed side of the box no distance is long enough.
+            let mut x = if columns.closed_left { search.reach - 1 } else { 0 };
+            let end = if columns.closed_right { search.reach - 1 } else { 0 };
+            while x + end < field.width {
                 x += search.visit(row, x)?;
             }
         }
@@ -84,6 +88,9 @@ impl<'a, L: Lanes> Search<'a, L> {
     /// Raises the bound to the largest value of a block, if that is larger.
     #[inline(always)]
     fn raise(&mut self, row: usize, x: usize) -> Result<(), Stopped> {
+        if self.excess(row, x).is_some() {
+            return Ok(());
+        }
         let least = self.exclude(L::splat(self.best + 1), row, x);
         if let Ok(values) = self.distances(row, x, least)? {
             self.improve(L::largest(values))?;
@@ -94,6 +101,9 @@ impl<'a, L: Lanes> Search<'a, L> {
     /// Looks at a block; answers how many columns to go on.
     #[inline(always)]
     fn visit(&mut self, row: usize, x: usize) -> Result<usize, Stopped> {
+        if let Some(columns) = self.excess(row, x) {
+            return Ok(columns);
+        }
         let least = self.exclude(self.least(row), row, x);
         let values = match self.distances(row, x, least)? {
             Ok(values) => values,
@@ -120,6 +130,7 @@ impl<'a, L: Lanes> Search<'a, L> {
         }
         self.best = value;
         self.radius = (value as f32).sqrt();
+        self.reach = floor_sqrt(u64::from(value) - 1) as usize + 1;
         Ok(())
     }
 
@@ -163,6 +174,14 @@ impl<'a, L: Lanes> Search<'a, L> {
         excess.max(1.0).ceil() as usize
     }
 
+    /// By how much the distances to the ends of the columns and the sides of the box fall short of
+    /// what matters: how many columns a block excuses; `None` when some do not.
+    #[inline(always)]
+    fn excess(&self, row: usize, x: usize) -> Option<usize> {
+        let longest = L::deepest(&self.field.row(row)[x]).min(self.edge(x));
+        (longest < self.reach).then(|| self.reach - longest)
+    }
+
     /// The distances of a block's rows that are at least `least`, 0 elsewhere; or, when there are
     /// none, a bound of all its distances.
     #[inline(always)]
@@ -174,7 +193,8 @@ impl<'a, L: Lanes> Search<'a, L> {
     ) -> Result<Result<L::Register, u32>, Stopped> {
         let blocks = self.field.row(row);
         let last = blocks.len() - 1;
-        let mut values = L::min(L::squares(&blocks[x]), L::splat(self.edge(x)));
+        let edge = self.edge(x).min(L::LONGEST as usize) as u32;
+        let mut values = L::min(L::squares(&blocks[x]), L::splat(edge * edge));
         if !L::any_at_least(values, least) {
             return Ok(Err(L::largest(values)));
         }
@@ -189,24 +209,45 @@ impl<'a, L: Lanes> Search<'a, L> {
             if done || !L::any_at_least(values, L::splat((dx * dx) as u32)) {
                 return Ok(Ok(L::keep_at_least(values, least)));
             }
-            for dx in dx..dx + GROUP {
-                values = look::<L>(values, blocks, x, dx);
-            }
+            values = look_on::<L>(values, blocks, x, dx);
             dx += GROUP;
             self.budget = self.budget.checked_sub(2 * GROUP).ok_or(Stopped::OverBudget)?;
         }
         Ok(Err(L::largest(values)))
     }
 
-    /// Squared distance of a column from the background beside the box.
+    /// Distance of a column from the background beside the box.
     #[inline(always)]
-    fn edge(&self, x: usize) -> u32 {
+    fn edge(&self, x: usize) -> usize {
         let width = self.field.width;
         let left = if self.columns.closed_left { x + 1 } else { usize::MAX };
         let right = if self.columns.closed_right { width - x } else { usize::MAX };
-        let nearest = left.min(right);
-        if nearest > L::LONGEST as usize { L::INFINITE } else { (nearest * nearest) as u32 }
+        left.min(right)
     }
+}
+
+/// [`look`] at [`GROUP`] columns from `dx` on.
+#[inline(always)]
+fn look_on<L: Lanes>(
+    mut values: L::Register,
+    blocks: &[L::Block],
+    x: usize,
+    dx: usize,
+) -> L::Register {
+    let left = (x + 1).checked_sub(dx + GROUP).and_then(|start| blocks[start..].first_chunk());
+    let right = blocks.get(x + dx..).and_then(|blocks| blocks.first_chunk());
+    let (Some(left), Some(right)): (Option<&[_; GROUP]>, Option<&[_; GROUP]>) = (left, right) else {
+        for dx in dx..dx + GROUP {
+            values = look::<L>(values, blocks, x, dx);
+        }
+        return values;
+    };
+    for i in 0..GROUP {
+        let offset = L::splat((((dx + i) * (dx + i)) as u32).min(L::INFINITE));
+        values = L::min_of_sum(values, L::squares(&left[GROUP - 1 - i]), offset);
+        values = L::min_of_sum(values, L::squares(&right[i]), offset);
+    }
+    values
 }
 
 /// Lowers the values of a block of column `x` to what the columns at `dx` either side allow. Past the

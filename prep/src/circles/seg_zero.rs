@@ -67,7 +67,7 @@ fn pruned(mask: &Mask, count: usize, scratch: &mut Scratch) -> Option<Circles> {
     if !columns.read(mask, Border::Open) {
         return None;
     }
-    finder.begin(columns, mask.size());
+    finder.begin(mask.size());
     let first = finder.farthest(columns, &[])?;
     let mut circles = Vec::with_capacity(count);
     circles.push(Circle { center: first.center, radius_squared: first.squared });

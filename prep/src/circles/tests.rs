@@ -110,10 +110,10 @@ fn check_cuts(mask: &Mask, border: Border) -> Result<(), TestCaseError> {
         if !columns.read(mask, border) {
             return Ok(());
         }
-        finder.begin(&columns, mask.size());
+        finder.begin(mask.size());
         finder.force(method);
         for _ in 0..3 {
-            let peak = finder.farthest(&columns, &[]);
+            let peak = finder.farthest(&mut columns, &[]);
             prop_assert_eq!(
                 peak,
                 from_map(&rest, border, &[]),
@@ -124,7 +124,7 @@ fn check_cuts(mask: &Mask, border: Border) -> Result<(), TestCaseError> {
             );
             let Some(peak) = peak else { break };
             rest = without(&rest, &Disc::of(peak));
-            finder.refresh(columns.cut(&Disc::of(peak)));
+            finder.cut(Disc::of(peak));
         }
     }
     Ok(())
@@ -145,9 +145,9 @@ fn check_excluded(mask: &Mask, border: Border, discs: &[Disc]) -> Result<(), Tes
     }
     for (simd, method) in methods() {
         let mut finder = Finder::new(simd);
-        finder.begin(&columns, mask.size());
+        finder.begin(mask.size());
         finder.force(method);
-        let peak = finder.farthest(&columns, discs);
+        let peak = finder.farthest(&mut columns, discs);
         prop_assert_eq!(peak, from_map(mask, border, discs), "{:?} {:?} {:?}", simd, method, mask);
     }
     Ok(())

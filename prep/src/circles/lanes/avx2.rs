@@ -15,9 +15,20 @@ macro_rules! both {
     }};
 }
 
+/// The larger or smaller distances of two blocks.
+macro_rules! of_blocks {
+    ($op:ident, $a:expr, $b:expr) => {{
+        let mut block = $a;
+        let to: *mut __m256i = block.0.as_mut_ptr().cast();
+        // SAFETY: as in `both`; a block is 32 bytes, aligned to 32.
+        unsafe { _mm256_store_si256(to, $op(_mm256_load_si256(to), _mm256_load_si256($b.0.as_ptr().cast()))) };
+        block
+    }};
+}
+
 macro_rules! common {
-    ($distance:ty, $rows:literal, $splat:ident, $max_distance:ident, $min:ident, $max:ident,
-     $equal:ident) => {
+    ($distance:ty, $rows:literal, $splat:ident, $max_distance:ident, $min_distance:ident,
+     $min:ident, $max:ident, $equal:ident, $min_signed:ident, $sub:ident) => {
         type Block = Block<$distance, $rows>;
         type Register = Pair;
         type Ramp = Pair;
@@ -25,15 +36,21 @@ macro_rules! common {
 
         #[inline(always)]
         fn deeper(a: Self::Block, b: Self::Block) -> Self::Block {
-            let mut deeper = a;
-            let to = deeper.0.as_mut_ptr().cast();
-            let (a, b) = (a.0.as_ptr().cast(), b.0.as_ptr().cast());
-            // SAFETY: as in `both`; a block is 32 bytes, aligned to 32.
-            unsafe {
-                let distances = $max_distance(_mm256_load_si256(a), _mm256_load_si256(b));
-                _mm256_store_si256(to, distances);
-            }
-            deeper
+            of_blocks!($max_distance, a, b)
+        }
+        #[inline(always)]
+        fn shallower(a: Self::Block, b: Self::Block) -> Self::Block {
+            of_blocks!($min_distance, a, b)
+        }
+        #[inline(always)]
+        fn depth([rising, falling]: [Pair; 2]) -> Self::Block {
+            Self::pack(both!($min_signed, rising, falling))
+        }
+        #[inline(always)]
+        fn height([rising, falling]: [Pair; 2]) -> Self::Block {
+            // SAFETY: as in `both`.
+            let one = unsafe { $splat(1) };
+            Self::pack(both!($sub, (one, one), both!($min_signed, rising, falling)))
         }
         #[inline(always)]
         fn clear(block: &mut Self::Block, from: usize) {
@@ -76,15 +93,34 @@ macro_rules! common {
 /// 32 rows: 8-bit distances, 16-bit squares.
 pub(in super::super) struct Avx2U8;
 
+impl Avx2U8 {
+    /// Distances of signed words. Packing saturates to what a distance can be; it works within
+    /// halves, so the quarters are put in order after.
+    #[inline(always)]
+    fn pack((low, high): Pair) -> Block<u8, 32> {
+        let mut block = Block([0; 32]);
+        // SAFETY: as in `both`; a block is 32 bytes, aligned to 32.
+        unsafe {
+            let packed = _mm256_packus_epi16(low, high);
+            let ordered = _mm256_permute4x64_epi64::<0b11_01_10_00>(packed);
+            _mm256_store_si256(block.0.as_mut_ptr().cast(), ordered);
+        }
+        block
+    }
+}
+
 impl Lanes for Avx2U8 {
     common!(
         u8,
         32,
         _mm256_set1_epi16,
         _mm256_max_epu8,
+        _mm256_min_epu8,
         _mm256_min_epu16,
         _mm256_max_epu16,
-        _mm256_cmpeq_epi16
+        _mm256_cmpeq_epi16,
+        _mm256_min_epi16,
+        _mm256_sub_epi16
     );
     const LONGEST: i32 = 255;
 
@@ -107,17 +143,16 @@ impl Lanes for Avx2U8 {
         [both!(_mm256_add_epi16, rising, rows), both!(_mm256_sub_epi16, falling, rows)]
     }
     #[inline(always)]
-    fn depth([rising, falling]: [Pair; 2]) -> Self::Block {
-        let mut block = Block([0; 32]);
-        let (low, high) = both!(_mm256_min_epi16, rising, falling);
-        // SAFETY: as in `both`; a block is 32 bytes, aligned to 32. Packing saturates to what a
-        // distance can be; it works within halves, so the quarters are put in order after.
+    fn deepest(block: &Self::Block) -> usize {
+        let distances: *const __m128i = block.0.as_ptr().cast();
+        // SAFETY: as in `both`; a block is 32 bytes, aligned to 32. The only horizontal operation
+        // there is finds the smallest of 8 words.
         unsafe {
-            let packed = _mm256_packus_epi16(low, high);
-            let ordered = _mm256_permute4x64_epi64::<0b11_01_10_00>(packed);
-            _mm256_store_si256(block.0.as_mut_ptr().cast(), ordered);
+            let half = _mm_max_epu8(_mm_load_si128(distances), _mm_load_si128(distances.add(1)));
+            let inverted = _mm_xor_si128(half, _mm_set1_epi16(-1));
+            let words = _mm_min_epu8(inverted, _mm_srli_epi16::<8>(inverted));
+            !_mm_cvtsi128_si32(_mm_minpos_epu16(words)) as usize & 0xff
         }
-        block
     }
     #[inline(always)]
     fn squares(block: &Self::Block) -> Pair {
@@ -158,15 +193,34 @@ impl Lanes for Avx2U8 {
 /// 16 rows: 16-bit distances, 32-bit squares.
 pub(in super::super) struct Avx2U16;
 
+impl Avx2U16 {
+    /// Distances of signed words. Packing saturates to what a distance can be; it works within
+    /// halves, so the quarters are put in order after.
+    #[inline(always)]
+    fn pack((low, high): Pair) -> Block<u16, 16> {
+        let mut block = Block([0; 16]);
+        // SAFETY: as in `both`; a block is 32 bytes, aligned to 32.
+        unsafe {
+            let packed = _mm256_max_epi16(_mm256_packs_epi32(low, high), _mm256_setzero_si256());
+            let ordered = _mm256_permute4x64_epi64::<0b11_01_10_00>(packed);
+            _mm256_store_si256(block.0.as_mut_ptr().cast(), ordered);
+        }
+        block
+    }
+}
+
 impl Lanes for Avx2U16 {
     common!(
         u16,
         16,
         _mm256_set1_epi32,
         _mm256_max_epu16,
+        _mm256_min_epu16,
         _mm256_min_epu32,
         _mm256_max_epu32,
-        _mm256_cmpeq_epi32
+        _mm256_cmpeq_epi32,
+        _mm256_min_epi32,
+        _mm256_sub_epi32
     );
     const LONGEST: i32 = 32_767;
 
@@ -189,17 +243,15 @@ impl Lanes for Avx2U16 {
         [both!(_mm256_add_epi32, rising, rows), both!(_mm256_sub_epi32, falling, rows)]
     }
     #[inline(always)]
-    fn depth([rising, falling]: [Pair; 2]) -> Self::Block {
-        let mut block = Block([0; 16]);
-        let (low, high) = both!(_mm256_min_epi32, rising, falling);
-        // SAFETY: as in `both`; a block is 32 bytes, aligned to 32. Packing saturates to what a
-        // distance can be; it works within halves, so the quarters are put in order after.
+    fn deepest(block: &Self::Block) -> usize {
+        let distances: *const __m128i = block.0.as_ptr().cast();
+        // SAFETY: as in `both`; a block is 32 bytes, aligned to 32. The only horizontal operation
+        // there is finds the smallest.
         unsafe {
-            let packed = _mm256_max_epi16(_mm256_packs_epi32(low, high), _mm256_setzero_si256());
-            let ordered = _mm256_permute4x64_epi64::<0b11_01_10_00>(packed);
-            _mm256_store_si256(block.0.as_mut_ptr().cast(), ordered);
+            let half = _mm_max_epu16(_mm_load_si128(distances), _mm_load_si128(distances.add(1)));
+            let inverted = _mm_xor_si128(half, _mm_set1_epi16(-1));
+            !_mm_cvtsi128_si32(_mm_minpos_epu16(inverted)) as usize & 0xffff
         }
-        block
     }
     #[inline(always)]
     fn squares(block: &Self::Block) -> Pair {

@@ -42,11 +42,17 @@ pub(super) trait Lanes {
     fn below(ramps: [Self::Ramp; 2]) -> [Self::Ramp; 2];
     /// The distance to the nearer end: 1 in the first and last row of the interval, 0 outside.
     fn depth(ramps: [Self::Ramp; 2]) -> Self::Block;
+    /// The distance to the interval from outside: 1 in the row before it and after it, 0 inside.
+    fn height(ramps: [Self::Ramp; 2]) -> Self::Block;
+    /// The smaller distances.
+    fn shallower(a: Self::Block, b: Self::Block) -> Self::Block;
     /// The larger distances.
     fn deeper(a: Self::Block, b: Self::Block) -> Self::Block;
     /// No distance from the row at `from` on.
     fn clear(block: &mut Self::Block, from: usize);
 
+    /// The largest distance.
+    fn deepest(block: &Self::Block) -> usize;
     /// Squares of distances.
     fn squares(block: &Self::Block) -> Self::Register;
     fn splat(value: u32) -> Self::Register;

@@ -35,6 +35,21 @@ macro_rules! portable {
             [rising + $rows, falling - $rows]
         }
         #[inline(always)]
+        fn height([rising, falling]: [i32; 2]) -> Self::Block {
+            Block(std::array::from_fn(|i| {
+                let distance = 1 - (rising + i as i32).min(falling - i as i32);
+                distance.clamp(0, Self::LONGEST) as $distance
+            }))
+        }
+        #[inline(always)]
+        fn shallower(a: Self::Block, b: Self::Block) -> Self::Block {
+            Block(zip(a.0, b.0, Ord::min))
+        }
+        #[inline(always)]
+        fn deepest(block: &Self::Block) -> usize {
+            block.0.iter().fold(0, |a, &b| a.max(b)).into()
+        }
+        #[inline(always)]
         fn deeper(a: Self::Block, b: Self::Block) -> Self::Block {
             Block(zip(a.0, b.0, Ord::max))
         }

@@ -24,7 +24,7 @@ pub(super) enum Stopped {
 /// Loads that the search may spend per block before the linear transform is the cheaper way.
 const LOADS_PER_BLOCK: usize = 48;
 /// Columns between those of the first, coarse pass.
-const COARSE: usize = 24;
+const COARSE: usize = 32;
 /// Columns looked at between two tests.
 const GROUP: usize = 4;
 
@@ -236,7 +236,8 @@ fn look_on<L: Lanes>(
 ) -> L::Register {
     let left = (x + 1).checked_sub(dx + GROUP).and_then(|start| blocks[start..].first_chunk());
     let right = blocks.get(x + dx..).and_then(|blocks| blocks.first_chunk());
-    let (Some(left), Some(right)): (Option<&[_; GROUP]>, Option<&[_; GROUP]>) = (left, right) else {
+    let (Some(left), Some(right)): (Option<&[_; GROUP]>, Option<&[_; GROUP]>) = (left, right)
+    else {
         for dx in dx..dx + GROUP {
             values = look::<L>(values, blocks, x, dx);
         }

@@ -18,10 +18,13 @@ macro_rules! both {
 /// The larger or smaller distances of two blocks.
 macro_rules! of_blocks {
     ($op:ident, $a:expr, $b:expr) => {{
-        let mut block = $a;
+        let (mut block, other) = ($a, $b);
         let to: *mut __m256i = block.0.as_mut_ptr().cast();
         // SAFETY: as in `both`; a block is 32 bytes, aligned to 32.
-        unsafe { _mm256_store_si256(to, $op(_mm256_load_si256(to), _mm256_load_si256($b.0.as_ptr().cast()))) };
+        unsafe {
+            let (a, b) = (_mm256_load_si256(to), _mm256_load_si256(other.0.as_ptr().cast()));
+            _mm256_store_si256(to, $op(a, b));
+        }
         block
     }};
 }

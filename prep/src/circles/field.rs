@@ -55,9 +55,11 @@ impl<B: Copy> Field<B> {
             // The first interval goes to all blocks alike, which costs less than a branch would.
             let (start, end) = intervals.next().unwrap_or_default();
             let mut ramps = L::ramps(0, start, end);
-            for block in blocks[x..].iter_mut().step_by(self.width) {
-                *block = L::depth(ramps);
+            let mut i = x;
+            while i < blocks.len() {
+                blocks[i] = L::depth(ramps);
                 ramps = L::below(ramps);
+                i += self.width;
             }
             for (start, end) in intervals {
                 let row = start as usize / L::ROWS;
@@ -92,9 +94,11 @@ impl<B: Copy> Field<B> {
             let start = (low - top).max(0) as i32;
             let end = (high + 1 - top).min(columns.height.into()) as i32;
             let mut ramps = L::ramps(0, start, end);
-            for block in blocks[x..].iter_mut().step_by(self.width) {
-                *block = L::shallower(*block, L::height(ramps));
+            let mut i = x;
+            while i < blocks.len() {
+                blocks[i] = L::shallower(blocks[i], L::height(ramps));
                 ramps = L::below(ramps);
+                i += self.width;
             }
         }
     }

@@ -5,8 +5,8 @@ use segzero_datasets::Point;
 use super::columns::{Columns, Interval};
 use super::{Disc, squared_distance};
 
-/// So many pixels are listed and sorted rather than counted again.
-const FEW: u64 = 256;
+/// So many pixels are listed rather than counted again.
+const FEW: u64 = 1024;
 
 /// The largest squared distance that numpy finds not above the median distance of all pixels of
 /// `columns` from `center`.
@@ -43,9 +43,9 @@ pub(super) fn median_limit(columns: &Columns, center: Point, listed: &mut Vec<u6
         return low;
     }
     list(columns, center, low, high, listed);
-    listed.sort_unstable();
-    let middle = |rank: u64| listed[(rank - nearer_low) as usize];
-    mean_root(middle(lower), middle(upper))
+    let (below, &mut middle, _) = listed.select_nth_unstable((upper - nearer_low) as usize);
+    let before = below.iter().copied().max().filter(|_| lower < upper);
+    mean_root(before.unwrap_or(middle), middle)
 }
 
 /// The largest integer whose square root is at most the mean of two roots, all as numpy rounds

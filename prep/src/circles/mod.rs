@@ -81,6 +81,7 @@ impl Disc {
     }
 
     /// First and last row in column `x`.
+    #[inline]
     fn rows(&self, x: i64) -> Option<(i64, i64)> {
         let across = (x - i64::from(self.center.x)).unsigned_abs().pow(2);
         let reach = floor_sqrt(self.reach_squared.checked_sub(across)?) as i64;

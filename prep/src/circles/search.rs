@@ -203,15 +203,16 @@ impl<'a, L: Lanes> Search<'a, L> {
             values = look::<L>(values, blocks, x, dx);
         }
         let mut dx = 1;
-        while L::any_at_least(values, least) {
-            // Columns from `dx` on can only lower values above its square.
-            let done = dx > last || dx > L::LONGEST as usize;
-            if done || !L::any_at_least(values, L::splat((dx * dx) as u32)) {
-                return Ok(Ok(L::keep_at_least(values, least)));
-            }
+        // Columns from `dx` on can only lower values above its square.
+        while dx <= last.min(L::LONGEST as usize)
+            && L::any_at_least(values, L::max(least, L::splat((dx * dx) as u32)))
+        {
             values = look_on::<L>(values, blocks, x, dx);
             dx += GROUP;
             self.budget = self.budget.checked_sub(2 * GROUP).ok_or(Stopped::OverBudget)?;
+        }
+        if L::any_at_least(values, least) {
+            return Ok(Ok(L::keep_at_least(values, least)));
         }
         Ok(Err(L::largest(values)))
     }
@@ -245,8 +246,8 @@ fn look_on<L: Lanes>(
     };
     for i in 0..GROUP {
         let offset = L::splat((((dx + i) * (dx + i)) as u32).min(L::INFINITE));
-        values = L::min_of_sum(values, L::squares(&left[GROUP - 1 - i]), offset);
-        values = L::min_of_sum(values, L::squares(&right[i]), offset);
+        let nearer = L::shallower(left[GROUP - 1 - i], right[i]);
+        values = L::min_of_sum(values, L::squares(&nearer), offset);
     }
     values
 }
@@ -256,7 +257,7 @@ fn look_on<L: Lanes>(
 #[inline(always)]
 fn look<L: Lanes>(values: L::Register, blocks: &[L::Block], x: usize, dx: usize) -> L::Register {
     let offset = L::splat(((dx * dx) as u32).min(L::INFINITE));
-    let left = L::squares(&blocks[x.saturating_sub(dx)]);
-    let right = L::squares(&blocks[(x + dx).min(blocks.len() - 1)]);
-    L::min_of_sum(L::min_of_sum(values, left, offset), right, offset)
+    let left = blocks[x.saturating_sub(dx)];
+    let right = blocks[(x + dx).min(blocks.len() - 1)];
+    L::min_of_sum(values, L::squares(&L::shallower(left, right)), offset)
 }

@@ -6,7 +6,9 @@
 
 use criterion::{Criterion, Throughput, criterion_group, criterion_main};
 use segzero_datasets::Size;
-use segzero_prep::image::{Filter, PngEffort, Rgb, decode, encode_jpeg, encode_png, resize};
+use segzero_prep::image::{
+    Filter, PngEffort, Rgb, decode, decode_into, encode_jpeg, encode_png, resize, resize_into,
+};
 use segzero_test_support::shared_data;
 use std::hint::black_box;
 
@@ -50,8 +52,14 @@ fn images(criterion: &mut Criterion) {
     let mut group = criterion.benchmark_group("images");
     group.sample_size(20).throughput(Throughput::Elements(encoded.len() as u64));
 
+    let (mut photo, mut resized) = (Rgb::default(), Rgb::default());
     group.bench_function("decode", |bencher| {
-        bencher.iter(|| encoded.iter().for_each(|bytes| drop(black_box(decode(bytes)))));
+        bencher.iter(|| {
+            for bytes in &encoded {
+                decode_into(bytes, &mut photo).unwrap();
+                black_box(&photo);
+            }
+        });
     });
     let sizes = [
         ("area enlarging to 840x840", TARGET, Filter::Area),
@@ -63,7 +71,12 @@ fn images(criterion: &mut Criterion) {
     ];
     for (name, size, filter) in sizes {
         group.bench_function(name, |bencher| {
-            bencher.iter(|| decoded.iter().for_each(|i| drop(black_box(resize(i, size, filter)))));
+            bencher.iter(|| {
+                for image in &decoded {
+                    resize_into(image, size, filter, &mut resized);
+                    black_box(&resized);
+                }
+            });
         });
     }
     for effort in [PngEffort::Fast, PngEffort::Balanced] {
@@ -75,8 +88,9 @@ fn images(criterion: &mut Criterion) {
         group.bench_function(format!("JPEG to 840x840 PNG {effort:?}"), |bencher| {
             bencher.iter(|| {
                 for bytes in &encoded {
-                    let image = resize(&decode(bytes).unwrap(), TARGET, Filter::Area);
-                    drop(black_box(encode_png(&image, effort)));
+                    decode_into(bytes, &mut photo).unwrap();
+                    resize_into(&photo, TARGET, Filter::Area, &mut resized);
+                    drop(black_box(encode_png(&resized, effort)));
                 }
             });
         });

@@ -1,5 +1,6 @@
 //! One image and its chosen objects → examples: decoded, resized and encoded once for all of them.
 
+use std::cell::Cell;
 use std::path::Path;
 
 use bytes::Bytes;
@@ -52,10 +53,46 @@ struct Object<'a> {
     scaled: Target,
 }
 
+/// The images that are made on the way. Each thread keeps its own from one group to the next,
+/// because fresh memory of this size costs a page fault for every 4 kB.
+#[derive(Default)]
+struct Workspace {
+    decoded: Rgb,
+    resized: Rgb,
+}
+
+impl Workspace {
+    /// Larger ones are given back, so that one huge image does not occupy its memory to the end.
+    const MOST_KEPT: usize = 32 << 20;
+
+    fn bytes(&self) -> usize {
+        self.decoded.pixels.capacity() + self.resized.pixels.capacity()
+    }
+}
+
+thread_local! {
+    static WORKSPACE: Cell<Workspace> = Cell::default();
+}
+
 /// Makes the examples of one image. The files of `source` are named where they are at fault.
 pub(crate) fn render(group: &Group, options: &PrepOptions, source: &Source) -> Rendered {
-    let (bytes, rgb) = match load(group, &source.annotations) {
-        Ok(image) => image,
+    let mut workspace = WORKSPACE.take();
+    let rendered = render_in(&mut workspace, group, options, source);
+    if workspace.bytes() <= Workspace::MOST_KEPT {
+        WORKSPACE.set(workspace);
+    }
+    rendered
+}
+
+fn render_in(
+    workspace: &mut Workspace,
+    group: &Group,
+    options: &PrepOptions,
+    source: &Source,
+) -> Rendered {
+    let Workspace { decoded: rgb, resized } = workspace;
+    let bytes = match load(group, &source.annotations, rgb) {
+        Ok(bytes) => bytes,
         Err(bad) => {
             let again = |m: &Member| BadRecord { record: sample_name(&m.sample), ..bad.clone() };
             return Rendered { examples: vec![], bad: group.members.iter().map(again).collect() };
@@ -71,7 +108,7 @@ pub(crate) fn render(group: &Group, options: &PrepOptions, source: &Source) -> R
     if objects.is_empty() {
         return rendered;
     }
-    match encode(group, bytes, &rgb, options) {
+    match encode(group, bytes, rgb, resized, options) {
         Ok(image) => rendered.examples = compose(group, &objects, &image, rgb.size, options),
         Err(reason) => {
             let file = image_file(group, &source.annotations);
@@ -89,8 +126,8 @@ fn image_file(group: &Group, annotations: &Path) -> std::path::PathBuf {
     }
 }
 
-/// Reads and decodes the image, and compares its size with the annotations'.
-fn load(group: &Group, annotations: &Path) -> Result<(Bytes, Rgb), BadRecord> {
+/// Reads the image, decodes it to `rgb`, and compares its size with the annotations'.
+fn load(group: &Group, annotations: &Path, rgb: &mut Rgb) -> Result<Bytes, BadRecord> {
     let fail = |reason: String| BadRecord {
         file: image_file(group, annotations),
         record: format!("image {}", group.image.id),
@@ -104,13 +141,13 @@ fn load(group: &Group, annotations: &Path) -> Result<(Bytes, Rgb), BadRecord> {
             return Err(fail(format!("image `{}` was not found", group.image.file_name)));
         }
     };
-    let rgb = image::decode(&bytes).map_err(|e| fail(e.to_string()))?;
+    image::decode_into(&bytes, rgb).map_err(|e| fail(e.to_string()))?;
     match group.image.size {
         Some(size) if size != rgb.size => {
             let found = rgb.size;
             Err(fail(format!("the image is {found}, its annotations (and masks) are for {size}")))
         }
-        _ => Ok((bytes, rgb)),
+        _ => Ok(bytes),
     }
 }
 
@@ -144,15 +181,16 @@ fn encode(
     group: &Group,
     bytes: Bytes,
     rgb: &Rgb,
+    resized: &mut Rgb,
     options: &PrepOptions,
 ) -> Result<EncodedImage, String> {
-    let resized = match options.size {
+    let pixels = match options.size {
         FrameSize::Fixed(size) if size != rgb.size => {
-            Some(image::resize(rgb, size, options.filter))
+            image::resize_into(rgb, size, options.filter, resized);
+            resized
         }
-        _ => None,
+        _ => rgb,
     };
-    let pixels = resized.as_ref().unwrap_or(rgb);
     let (bytes, extension) = match options.image {
         ImageEncoding::Png(effort) => {
             (image::encode_png(pixels, effort).map_err(|e| e.to_string())?.into(), "png")

@@ -4,8 +4,8 @@
 
 use segzero_datasets::Size;
 use segzero_prep::image::{
-    Filter, MAX_PIXELS, Orientation, PngEffort, Rgb, decode, decode_as, dimensions, encode_jpeg,
-    encode_png, orientation, resize, thumbnail,
+    Filter, MAX_PIXELS, Orientation, PngEffort, Rgb, decode, decode_as, decode_into, dimensions,
+    encode_jpeg, encode_png, orientation, resize, resize_into, thumbnail,
 };
 use segzero_test_support::{fixture, shared_data};
 use serde::Deserialize;
@@ -61,6 +61,25 @@ fn resizing_equals_opencv_and_pillow() {
         assert_eq!(got.size, size(case.target), "{at}");
         assert_eq!(got.pixels, unhex(&case.expected), "{at}");
     }
+}
+
+/// What a reused image held before, larger or smaller, must not show.
+#[test]
+fn a_reused_image_is_as_good_as_a_new_one() {
+    let (mut decoded, mut resized) = (noise(50, 40), noise(300, 5));
+    for case in read::<DecodeCase>("decode.json") {
+        let bytes = unhex(&case.bytes);
+        decode_into(&bytes, &mut decoded).unwrap();
+        assert_eq!(decoded, decode(&bytes).unwrap(), "{}", case.name);
+    }
+    for case in read::<ResizeCase>("resize.json") {
+        let image = Rgb { size: size(case.source), pixels: unhex(&case.pixels) };
+        resize_into(&image, size(case.target), case.filter, &mut resized);
+        assert_eq!(resized.size, size(case.target));
+        assert_eq!(resized.pixels, unhex(&case.expected), "{:?} {:?}", case.filter, case.source);
+    }
+    assert!(decode_into(b"no image", &mut decoded).is_err());
+    assert_eq!(decoded, Rgb::default());
 }
 
 #[test]
@@ -166,8 +185,10 @@ fn every_photograph_survives_the_way_to_a_training_png() {
         let image = decode(&bytes).unwrap();
         assert_eq!(image.size, dimensions(&bytes).unwrap());
         let resized = resize(&image, Size::new(840, 840), Filter::Area);
-        let png = encode_png(&resized, PngEffort::Balanced).unwrap();
-        assert_eq!(decode(&png).unwrap(), resized);
+        for effort in [PngEffort::Fast, PngEffort::Balanced] {
+            let png = encode_png(&resized, effort).unwrap();
+            assert_eq!(decode(&png).unwrap(), resized);
+        }
         count += 1;
     }
     assert!(count >= 100, "{count}");

@@ -12,17 +12,18 @@ use segzero_datasets::Size;
 const WEIGHT_ONE: f32 = 2048.0;
 
 /// Resizes; `image` and `size` differ and neither is empty.
-pub(super) fn resize(image: &Rgb, size: Size) -> Rgb {
+pub(super) fn resize(image: &Rgb, size: Size, out: &mut Rgb) {
     let x = Axis::new(image.size.width, size.width);
     let y = Axis::new(image.size.height, size.height);
-    let pixels = if x.scale < 1.0 || y.scale < 1.0 {
-        linear(image, size, x, y)
+    out.size = size;
+    out.pixels.resize(size.pixels() as usize * 3, 0);
+    if x.scale < 1.0 || y.scale < 1.0 {
+        linear(image, out, x, y);
     } else if let (Some(columns), Some(rows)) = (x.whole(), y.whole()) {
-        boxes(image, size, columns, rows)
+        boxes(image, out, columns, rows);
     } else {
-        areas(image, size, x, y)
-    };
-    Rgb { size, pixels }
+        areas(image, out, x, y);
+    }
 }
 
 /// One axis of the mapping, with the ratios in the order in which OpenCV rounds them.
@@ -62,7 +63,7 @@ fn taps(axis: Axis) -> Vec<Tap> {
     (0..axis.target).map(tap).collect()
 }
 
-fn linear(image: &Rgb, size: Size, x: Axis, y: Axis) -> Vec<u8> {
+fn linear(image: &Rgb, out: &mut Rgb, x: Axis, y: Axis) {
     let stride = image.size.width as usize * 3;
     let mut columns = taps(x);
     for (first, weights) in &mut columns {
@@ -72,10 +73,10 @@ fn linear(image: &Rgb, size: Size, x: Axis, y: Axis) -> Vec<u8> {
         }
         *first *= 3;
     }
-    let width = size.width as usize * 3;
+    let width = out.size.width as usize * 3;
     let mut rows = [(usize::MAX, vec![0i16; width + 1]), (usize::MAX, vec![0i16; width + 1])];
-    let mut out = vec![0; width * size.height as usize];
-    for ((first, weights), out) in taps(y).into_iter().zip(out.chunks_exact_mut(width)) {
+    let lines = out.pixels.chunks_exact_mut(width);
+    for ((first, weights), out) in taps(y).into_iter().zip(lines) {
         let last = y.source as usize - 1;
         let wanted = [first.min(last), (first + 1).min(last)];
         if rows[1].0 == wanted[0] {
@@ -90,7 +91,6 @@ fn linear(image: &Rgb, size: Size, x: Axis, y: Axis) -> Vec<u8> {
         }
         interpolate_rows(&rows[0].1, &rows[1].1, weights, out);
     }
-    out
 }
 
 for_best_processor! {
@@ -117,13 +117,13 @@ pub(super) fn interpolate_rows_portable(
 }
 
 /// Averages of boxes of `columns` x `rows` whole pixels.
-fn boxes(image: &Rgb, size: Size, columns: usize, rows: usize) -> Vec<u8> {
+fn boxes(image: &Rgb, out: &mut Rgb, columns: usize, rows: usize) {
     let stride = image.size.width as usize * 3;
-    let width = size.width as usize * 3;
-    let mut out = Vec::with_capacity(width * size.height as usize);
+    let width = out.size.width as usize * 3;
     let mut sums = vec![0u32; width];
     let inverse = 1.0 / (columns * rows) as f32;
-    for band in image.pixels.chunks_exact(stride * rows) {
+    let bands = image.pixels.chunks_exact(stride * rows);
+    for (band, out) in bands.zip(out.pixels.chunks_exact_mut(width)) {
         sums.fill(0);
         for row in band.chunks_exact(stride) {
             for (sums, pixels) in sums.chunks_exact_mut(3).zip(row.chunks_exact(columns * 3)) {
@@ -136,12 +136,12 @@ fn boxes(image: &Rgb, size: Size, columns: usize, rows: usize) -> Vec<u8> {
         }
         if (columns, rows) == (2, 2) {
             // The one case that OpenCV rounds half up rather than to even.
-            out.extend(sums.iter().map(|&sum| ((sum + 2) >> 2) as u8));
+            out.iter_mut().zip(&sums).for_each(|(out, &sum)| *out = ((sum + 2) >> 2) as u8);
         } else {
-            out.extend(sums.iter().map(|&sum| to_sample(sum as f32 * inverse)));
+            let mean = |sum: u32| to_sample(sum as f32 * inverse);
+            out.iter_mut().zip(&sums).for_each(|(out, &sum)| *out = mean(sum));
         }
     }
-    out
 }
 
 /// A source sample's share in a target sample.
@@ -175,11 +175,14 @@ fn shares(axis: Axis) -> Vec<Share> {
     shares
 }
 
-fn areas(image: &Rgb, size: Size, x: Axis, y: Axis) -> Vec<u8> {
+fn areas(image: &Rgb, out: &mut Rgb, x: Axis, y: Axis) {
     let stride = image.size.width as usize * 3;
-    let width = size.width as usize * 3;
+    let width = out.size.width as usize * 3;
     let columns = shares(x);
-    let mut out = Vec::with_capacity(width * size.height as usize);
+    let mut write = |target: usize, sums: &[f32]| {
+        let line = &mut out.pixels[target * width..][..width];
+        line.iter_mut().zip(sums).for_each(|(out, &sum)| *out = to_sample(sum));
+    };
     let (mut row, mut sums) = (vec![0f32; width], vec![0f32; width]);
     let mut target = 0;
     for share in shares(y) {
@@ -192,7 +195,7 @@ fn areas(image: &Rgb, size: Size, x: Axis, y: Axis) -> Vec<u8> {
             }
         }
         if share.target != target {
-            out.extend(sums.iter().map(|&sum| to_sample(sum)));
+            write(target, &sums);
             sums.fill(0.0);
             target = share.target;
         }
@@ -200,8 +203,7 @@ fn areas(image: &Rgb, size: Size, x: Axis, y: Axis) -> Vec<u8> {
             *sum += share.weight * value;
         }
     }
-    out.extend(sums.iter().map(|&sum| to_sample(sum)));
-    out
+    write(target, &sums);
 }
 
 fn to_sample(value: f32) -> u8 {

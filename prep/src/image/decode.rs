@@ -28,15 +28,34 @@ pub enum Orientation {
 /// # Errors
 /// When the bytes are truncated, of no known format, or hold more than [`MAX_PIXELS`].
 pub fn decode(bytes: &[u8]) -> Result<Rgb, ImageError> {
+    let mut out = Rgb::default();
+    decode_into(bytes, &mut out)?;
+    Ok(out)
+}
+
+/// As [`decode`], in place of what `out` held, whose memory is used again for a JPEG.
+///
+/// # Errors
+/// As [`decode`]; then `out` has no pixels.
+pub fn decode_into(bytes: &[u8], out: &mut Rgb) -> Result<(), ImageError> {
+    let decoded = fill(bytes, out);
+    if decoded.is_err() {
+        *out = Rgb::default();
+    }
+    decoded
+}
+
+fn fill(bytes: &[u8], out: &mut Rgb) -> Result<(), ImageError> {
     let format = format(bytes)?;
     bounded(size(bytes, format)?)?;
     if format == ImageFormat::Jpeg {
-        return jpeg::decode(bytes);
+        return jpeg::decode(bytes, out);
     }
     let mut reader = ImageReader::with_format(Cursor::new(bytes), format);
     reader.no_limits(); // the number of pixels is bounded above
     let image = reader.decode().map_err(|error| broken(format, &error))?;
-    to_rgb(image)
+    *out = to_rgb(image)?;
+    Ok(())
 }
 
 /// As [`decode`], with a choice about the EXIF orientation.

@@ -12,33 +12,38 @@ pub(super) struct Word {
 /// Huffman's code for the given counts, with no word longer than `limit` bits. Symbols that do not
 /// occur get no word.
 pub(super) fn code<const N: usize>(counts: &[u32; N], limit: u8) -> [Word; N] {
-    let mut counts = *counts;
+    // A word of `limit` bits suits a symbol of this share, so that a rarer one counts as much.
+    // Where words are still too long, as for extremely skewed counts, rare symbols come up further.
+    // It ends, because equal counts make a balanced tree.
+    let total: u64 = counts.iter().map(|&count| u64::from(count)).sum();
+    let mut least = (total >> limit) as u32;
     loop {
-        let lengths = lengths(&counts);
+        let raised = counts.map(|count| if count > 0 { count.max(least) } else { 0 });
+        let lengths = lengths(&raised);
         if lengths.iter().all(|&length| length <= limit) {
             return words(&lengths);
         }
-        // Halving brings the rarest symbols closer to the others, hence up in the tree. It ends,
-        // because equal counts make a balanced tree; it is needed for extremely skewed counts only.
-        for count in counts.iter_mut().filter(|count| **count > 0) {
-            *count = count.div_ceil(2);
-        }
+        least = least.saturating_mul(2).max(2);
     }
 }
 
 /// Depth of each symbol in Huffman's tree.
 fn lengths<const N: usize>(counts: &[u32; N]) -> [u8; N] {
-    let mut leaves: Vec<(u32, usize)> =
-        counts.iter().enumerate().filter(|(_, n)| **n > 0).map(|(i, &n)| (n, i)).collect();
+    // A count and its symbol in one number, which sorts several times as fast as a pair.
+    let leaf = |(symbol, &count): (usize, &u32)| u64::from(count) << 32 | symbol as u64;
+    let symbol = |leaf: u64| leaf as u32 as usize;
+    let mut leaves: Vec<u64> =
+        counts.iter().enumerate().filter(|(_, n)| **n > 0).map(leaf).collect();
     let mut lengths = [0; N];
-    if let [(_, only)] = leaves[..] {
-        lengths[only] = 1;
+    if let [only] = leaves[..] {
+        lengths[symbol(only)] = 1;
     }
     leaves.sort_unstable();
     // Both the leaves and the nodes (in the order in which they are made) are sorted by weight, so
     // the lightest two are always at the heads of these two queues. Nodes are numbered after
     // leaves.
-    let mut weights: Vec<u64> = leaves.iter().map(|&(count, _)| u64::from(count)).collect();
+    let mut weights = Vec::with_capacity(2 * leaves.len());
+    weights.extend(leaves.iter().map(|leaf| leaf >> 32));
     let mut parents = vec![0; (2 * leaves.len()).saturating_sub(1)];
     let (mut leaf, mut node) = (0, leaves.len());
     for next in leaves.len()..parents.len() {
@@ -59,8 +64,8 @@ fn lengths<const N: usize>(counts: &[u32; N]) -> [u8; N] {
     let mut depths = vec![0u8; parents.len()];
     for index in (0..parents.len().saturating_sub(1)).rev() {
         depths[index] = depths[parents[index]] + 1;
-        if let Some(&(_, symbol)) = leaves.get(index) {
-            lengths[symbol] = depths[index];
+        if let Some(&leaf) = leaves.get(index) {
+            lengths[symbol(leaf)] = depths[index];
         }
     }
     lengths

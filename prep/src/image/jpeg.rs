@@ -10,8 +10,9 @@ pub(super) fn dimensions(bytes: &[u8]) -> Result<Size, ImageError> {
     Ok(Size::new(header.width as u32, header.height as u32))
 }
 
-/// Decodes to RGB. Grey is repeated; CMYK is converted as PIL's `convert("RGB")` does.
-pub(super) fn decode(bytes: &[u8]) -> Result<Rgb, ImageError> {
+/// Decodes to RGB. Grey is repeated; CMYK is converted as PIL's `convert("RGB")` does. After an
+/// error `out` is of no use.
+pub(super) fn decode(bytes: &[u8], out: &mut Rgb) -> Result<(), ImageError> {
     let mut decompressor = Decompressor::new().map_err(broken)?;
     let header = decompressor.read_header(bytes).map_err(broken)?;
     let (width, height) = (header.width, header.height);
@@ -20,16 +21,17 @@ pub(super) fn decode(bytes: &[u8]) -> Result<Rgb, ImageError> {
         _ => PixelFormat::RGB,
     };
     let pitch = width * format.size();
-    let mut pixels = vec![0; pitch * height];
-    let target = Image { pixels: pixels.as_mut_slice(), width, pitch, height, format };
+    out.size = Size::new(width as u32, height as u32);
+    out.pixels.resize(pitch * height, 0);
+    let target = Image { pixels: out.pixels.as_mut_slice(), width, pitch, height, format };
     match decompressor.decompress(bytes, target) {
         Err(error) if !is_harmless(&error, bytes) => return Err(broken(error)),
         _ => {}
     }
     if format == PixelFormat::CMYK {
-        pixels = pixels.chunks_exact(4).flat_map(rgb_from_inverted_cmyk).collect();
+        out.pixels = out.pixels.chunks_exact(4).flat_map(rgb_from_inverted_cmyk).collect();
     }
-    Ok(Rgb { size: Size::new(width as u32, height as u32), pixels })
+    Ok(())
 }
 
 /// Encodes a JPEG with 4:2:0 chroma, for pages and thumbnails. `quality` is 1 to 100.

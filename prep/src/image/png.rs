@@ -1,6 +1,6 @@
 //! A PNG writer for photographs.
 
-use super::deflate::{BLOCK_BYTES, Deflater, Search};
+use super::deflate::{Deflater, Search};
 use super::simd::for_best_processor;
 use super::{ImageError, PngEffort, Rgb};
 use libdeflater::{Adler32, CompressionLvl, Compressor};
@@ -19,7 +19,7 @@ pub fn encode_png(image: &Rgb, effort: PngEffort) -> Result<Vec<u8>, ImageError>
     if stride == 0 || image.pixels.len() != stride * image.size.height as usize {
         return Err(refused("no pixels, or not as many as the size says"));
     }
-    let mut out = Vec::with_capacity(image.pixels.len() / 2);
+    let mut out = Vec::with_capacity(image.pixels.len() / 8 * 5);
     out.extend(b"\x89PNG\r\n\x1a\n");
     let mut header = Vec::with_capacity(13);
     header.extend(image.size.width.to_be_bytes());
@@ -58,22 +58,21 @@ fn chunk(
 /// The zlib stream of the filtered image, block by block, so that it is never held as a whole.
 fn compress_runs(image: &Rgb, search: Search, mut out: Vec<u8>) -> Vec<u8> {
     let stride = image.size.width as usize * 3;
-    let rows = BLOCK_BYTES.div_ceil(stride + 1);
+    let rows = search.block_bytes.div_ceil(stride + 1);
     out.extend([0x78, 0x01]);
     let mut deflater = Deflater::new(out, search);
     let mut sum = Adler32::new();
-    let mut above = vec![0; stride];
-    let mut filtered = Vec::with_capacity(rows * (stride + 1));
+    let black = vec![0; stride];
+    let mut above = black.as_slice();
+    let mut filtered = vec![0; rows.min(image.size.height as usize) * (stride + 1)];
     for block in image.pixels.chunks(rows * stride) {
-        filtered.clear();
-        let mut last = above.as_slice();
-        for row in block.chunks_exact(stride) {
-            filter(row, last, &mut filtered);
-            last = row;
+        let filtered = &mut filtered[..block.len() / stride * (stride + 1)];
+        for (row, out) in block.chunks_exact(stride).zip(filtered.chunks_exact_mut(stride + 1)) {
+            filter(row, above, out);
+            above = row;
         }
-        above.copy_from_slice(&block[block.len() - stride..]);
-        sum.update(&filtered);
-        deflater.write(&filtered);
+        sum.update(filtered);
+        deflater.write(filtered);
     }
     let mut out = deflater.finish();
     out.extend(sum.sum().to_be_bytes());
@@ -83,11 +82,13 @@ fn compress_runs(image: &Rgb, search: Search, mut out: Vec<u8>) -> Vec<u8> {
 /// The zlib stream of the filtered image, with libdeflate's best search for repeats.
 fn compress_fully(image: &Rgb, mut out: Vec<u8>) -> Result<Vec<u8>, String> {
     let stride = image.size.width as usize * 3;
-    let mut filtered = Vec::with_capacity(image.pixels.len() + image.size.height as usize);
-    let mut above = vec![0; stride];
-    for row in image.pixels.chunks_exact(stride) {
-        filter(row, &above, &mut filtered);
-        above.copy_from_slice(row);
+    let mut filtered = vec![0; image.pixels.len() + image.size.height as usize];
+    let black = vec![0; stride];
+    let mut above = black.as_slice();
+    let rows = image.pixels.chunks_exact(stride);
+    for (row, out) in rows.zip(filtered.chunks_exact_mut(stride + 1)) {
+        filter(row, above, out);
+        above = row;
     }
     let level = CompressionLvl::new(12).map_err(|error| format!("{error:?}"))?;
     let mut compressor = Compressor::new(level);
@@ -100,14 +101,14 @@ fn compress_fully(image: &Rgb, mut out: Vec<u8>) -> Result<Vec<u8>, String> {
     Ok(out)
 }
 
-/// Appends the filter's number and the differences of a row from its prediction.
-fn filter(row: &[u8], above: &[u8], out: &mut Vec<u8>) {
-    out.push(PAETH);
-    let start = out.len();
+/// The filter's number and the differences of a row from its prediction.
+fn filter(row: &[u8], above: &[u8], out: &mut [u8]) {
+    out[0] = PAETH;
     // Left of the first pixel all is 0, and of (0, above, 0) Paeth picks above.
-    out.extend(row.iter().zip(above).take(3).map(|(&value, &above)| value.wrapping_sub(above)));
-    out.resize(start + row.len(), 0);
-    paeth_row(&row[3..], row, &above[3..], above, &mut out[start + 3..]);
+    for ((out, &value), &above) in out[1..4].iter_mut().zip(row).zip(above) {
+        *out = value.wrapping_sub(above);
+    }
+    paeth_row(&row[3..], row, &above[3..], above, &mut out[4..]);
 }
 
 for_best_processor! {

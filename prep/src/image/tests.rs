@@ -104,7 +104,7 @@ fn every_way_of_searching_inflates_to_the_input() {
         for length in [0, 1, 2, 3, 4, 5, 300, 65_535, 65_536, 200_000] {
             let data = bytes(length);
             let mut deflater = deflate::Deflater::new(b"kept".to_vec(), search);
-            data.chunks(deflate::BLOCK_BYTES).for_each(|block| deflater.write(block));
+            data.chunks(search.block_bytes).for_each(|block| deflater.write(block));
             let out = deflater.finish();
             let mut back = vec![0; length];
             let mut inflater = libdeflater::Decompressor::new();

@@ -1,5 +1,5 @@
 //! Scoring on runs: microseconds a pair, from two COCO strings to pixel counts, and from a JSONL
-//! file to scores. `peer_eval.py` measures the Python peers beside the command.
+//! file to scores. `peers/eval.py` measures the Python peers beside the command.
 #![allow(missing_docs, clippy::unwrap_used)] // criterion's macros; a bench may panic
 
 use std::f64::consts::TAU;

@@ -3,7 +3,7 @@
 //!
 //! The table before criterion's figures holds the least of several interleaved times of each mask,
 //! averaged over the masks, so that a busy machine disturbs it little. The masks are written to the
-//! folder for build products as `circles-SET.json`, for `circles_peer.py` to time Python on the same.
+//! folder for build products as `circles-SET.json`, for `peers/circles.py` to time Python on the same.
 #![allow(clippy::unwrap_used, clippy::print_stdout)]
 
 use std::hint::black_box;

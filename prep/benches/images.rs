@@ -1,5 +1,5 @@
 //! Images, one at a time on one thread: decode, resize, encode, and the whole way from a 640-class
-//! JPEG to an 840x840 PNG. `peer_images.py` prints the same steps in OpenCV and Pillow; run both on
+//! JPEG to an 840x840 PNG. `peers/images.py` prints the same steps in OpenCV and Pillow; run both on
 //! one machine at one time and compare ratios.
 #![allow(missing_docs)] // criterion's macro makes an undocumented function
 #![allow(clippy::unwrap_used, clippy::print_stdout)] // a bench stops when it cannot go on

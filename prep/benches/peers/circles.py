@@ -1,6 +1,6 @@
 """Times Python on the masks that the circles bench has written: CPU microseconds per mask.
 
-Run: python circles_peer.py circles-SET.json ...      (the bench prints where the files are)
+Run: python peers/circles.py circles-SET.json ...      (the bench prints where the files are)
 Needs numpy, scipy, opencv-python-headless, pycocotools. The least of several times of each mask,
 averaged over the masks.
 """
@@ -13,7 +13,7 @@ import cv2
 import numpy as np
 from pycocotools import mask as coco
 
-sys.path.insert(0, str(pathlib.Path(__file__).parent.parent / "tests/fixtures/circles"))
+sys.path.insert(0, str(pathlib.Path(__file__).parents[2] / "tests/fixtures/circles"))
 import reference  # noqa: E402
 
 cv2.setNumThreads(1)

@@ -1,6 +1,6 @@
 """The steps of `images.rs` in OpenCV and Pillow: CPU microseconds per image, and mean PNG size.
 
-python peer_images.py FOLDER_OF_JPEGS     (pip install opencv-python-headless pillow numpy)
+python peers/images.py FOLDER_OF_JPEGS     (pip install opencv-python-headless pillow numpy)
 One thread. Takes every eighth file, as the Rust bench does.
 """
 

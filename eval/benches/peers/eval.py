@@ -2,7 +2,7 @@
 
     cargo build --release -p segzero
     pip install numpy pycocotools orjson hotcoco      # hotcoco is optional
-    python eval/benches/peer_eval.py target/release/segzero [PAIRS]
+    python eval/benches/peers/eval.py target/release/segzero [PAIRS]
 
 Round shapes with wavy edges at 640x480, median area 7 % and 360 runs (those of COCO objects above
 1 % of their image), and the same shapes a little moved and scaled as predictions. CPU time of the

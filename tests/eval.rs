@@ -86,7 +86,7 @@ fn a_complete_run_is_scored() {
 
     let file = fs::read_to_string(folder.path().join("scores.json")).unwrap();
     let scores: Scores = serde_json::from_str(&file).unwrap();
-    assert_eq!(scores.summary.giou, Some(0.825));
+    assert_eq!(scores.totals.summary.giou, Some(0.825));
     let keys: Vec<String> = scores.rows.iter().map(|row| row.query_key()).collect();
     assert_eq!(keys, ["a:0", "a:1", "b", "c"]);
     assert_eq!(scores.rows[1].text, "the half on the left");
@@ -168,7 +168,10 @@ fn json_goes_to_stdout_for_other_programs() {
     let folder = tempfile::tempdir().unwrap();
     let output = eval(folder.path(), &complete(), &["--json", "--unit", "sample"]);
     let report: serde_json::Value = serde_json::from_slice(&output.stdout).unwrap();
-    assert_eq!((&report["unit"], &report["summary"]["n"]), (&"sample".into(), &3.into()));
+    assert_eq!(
+        (&report["protocol"]["unit"], &report["summary"]["n"]),
+        (&"sample".into(), &3.into())
+    );
     // The first text of `a` speaks for it; the prediction for the second belongs to no sample.
     assert_eq!(report["summary"]["giou"], (1.0 + 0.8 + 1.0) / 3.0);
     assert_eq!(report["problems"]["unmatched"]["first"], serde_json::json!(["a:1"]));

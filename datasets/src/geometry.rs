@@ -101,6 +101,77 @@ impl Geometry {
     }
 }
 
+impl Geometry {
+    /// As [`Geometry::rasterize`], but COCO polygons are filled by OpenCV: vertices truncated to
+    /// integers, outline included, one polygon after the other (PSALM and its family).
+    ///
+    /// # Errors
+    /// As [`Geometry::rasterize`].
+    pub fn rasterize_opencv(&self, size: Size, fill: FillRegime) -> Result<Masks, Error> {
+        let Self::Coco(annotations) = self else { return self.rasterize(size, fill) };
+        let filled = |annotation: &CocoSegmentation| match annotation {
+            CocoSegmentation::Rle(mask) => checked(mask, size).cloned(),
+            CocoSegmentation::Polygons(polygons) => {
+                let mut mask = Mask::empty(size);
+                for (polygon, flat) in polygons.iter().enumerate() {
+                    let vertices = flat.chunks_exact(2).map(|v| [v[0], v[1]]);
+                    mask = mask.union(&fill_truncated(size, polygon, vertices, fill)?)?;
+                }
+                Ok(mask)
+            }
+        };
+        let union = |annotations: &[CocoSegmentation]| {
+            check_size(size)?;
+            annotations.iter().try_fold(Mask::empty(size), |sum, one| sum.union(&filled(one)?))
+        };
+        let target = union(annotations).map_err(|e| Error::new("", e).field("segmentation"))?;
+        let parts = annotations.iter().map(|annotation| match annotation {
+            CocoSegmentation::Rle(_) => 1,
+            CocoSegmentation::Polygons(polygons) => polygons.len(),
+        });
+        Ok(Masks { target, overlap: None, ignore: None, parts: parts.sum() })
+    }
+
+    /// The same geometry in an image of another size: polygons are scaled, masks resized by nearest
+    /// neighbour.
+    ///
+    /// # Errors
+    /// A mask whose size is not `from`, or an unreadable mask file.
+    pub fn scaled(&self, from: Size, to: Size) -> Result<Self, Error> {
+        let x = f64::from(to.width) / f64::from(from.width);
+        let y = f64::from(to.height) / f64::from(from.height);
+        let resized = |mask: &Mask| checked(mask, from).and_then(|mask| mask.resized_nearest(to));
+        let annotation = |annotation: &CocoSegmentation| match annotation {
+            CocoSegmentation::Rle(mask) => resized(mask).map(CocoSegmentation::Rle),
+            CocoSegmentation::Polygons(polygons) => {
+                let scaled = |flat: &Vec<f64>| {
+                    flat.iter().zip([x, y].into_iter().cycle()).map(|(c, s)| c * s).collect()
+                };
+                Ok(CocoSegmentation::Polygons(polygons.iter().map(scaled).collect()))
+            }
+        };
+        let in_masks = |e: MaskError| Error::new("", e).field("segmentation");
+        Ok(match self {
+            Self::Coco(annotations) => {
+                let scaled: Result<_, _> = annotations.iter().map(annotation).collect();
+                Self::Coco(scaled.map_err(in_masks)?)
+            }
+            Self::ReasonSeg(shapes) => {
+                let scaled = shapes.iter().map(|shape| Shape {
+                    label: shape.label,
+                    points: shape.points.iter().map(|[px, py]| [px * x, py * y]).collect(),
+                });
+                Self::ReasonSeg(scaled.collect())
+            }
+            Self::Mask(mask) => Self::Mask(resized(mask).map_err(in_masks)?),
+            Self::File(_) | Self::Solution(_) => {
+                let masks = self.rasterize(from, FillRegime::default())?;
+                Self::Mask(masks.target.resized_nearest(to).map_err(in_masks)?)
+            }
+        })
+    }
+}
+
 impl Masks {
     /// A mask in one part.
     fn whole(target: Mask) -> Self {
@@ -149,21 +220,32 @@ fn rasterize_coco(annotations: &[CocoSegmentation], size: Size) -> Result<Masks,
     Ok(Masks { target, overlap: some_if_any(overlap), ignore: None, parts })
 }
 
+/// A polygon with its vertices truncated towards zero, filled by OpenCV. `polygon` is its position,
+/// for messages.
+fn fill_truncated(
+    size: Size,
+    polygon: usize,
+    points: impl Iterator<Item = [f64; 2]> + Clone,
+    fill: FillRegime,
+) -> Result<Mask, MaskError> {
+    let fault = |reason| MaskError::Polygon { polygon, reason };
+    if points.clone().flatten().any(|c| !c.is_finite()) {
+        return Err(fault(PolygonFault::NotFinite));
+    }
+    let vertices: Vec<_> = points.map(|p| p.map(|c| c as i32)).collect();
+    Mask::fill_polygon(size, &vertices, fill).map_err(|e| match e {
+        MaskError::Polygon { reason, .. } => fault(reason),
+        other => other,
+    })
+}
+
 /// ReasonSeg's painting (LISA `get_mask_from_json`; `protocols.md` §2): vertices truncated towards
 /// zero, the largest shape first, so that smaller ones lie on top. Of equally large ones the later
 /// in the file is painted first, as numpy's `argsort` reversed does while it sorts stably.
 fn rasterize_shapes(shapes: &[Shape], size: Size, fill: FillRegime) -> Result<Masks, MaskError> {
     let mut painted = Vec::with_capacity(shapes.len());
     for (polygon, shape) in shapes.iter().enumerate() {
-        let fault = |reason| MaskError::Polygon { polygon, reason };
-        if shape.points.iter().flatten().any(|c| !c.is_finite()) {
-            return Err(fault(PolygonFault::NotFinite));
-        }
-        let vertices: Vec<_> = shape.points.iter().map(|p| p.map(|c| c as i32)).collect();
-        let mask = Mask::fill_polygon(size, &vertices, fill).map_err(|e| match e {
-            MaskError::Polygon { reason, .. } => fault(reason),
-            other => other,
-        })?;
+        let mask = fill_truncated(size, polygon, shape.points.iter().copied(), fill)?;
         painted.push((mask.area(), mask, shape.label));
     }
     painted.sort_by_key(|shape| shape.0);

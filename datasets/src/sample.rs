@@ -29,6 +29,9 @@ pub struct Sample {
     pub categories: Vec<String>,
     /// COCO's `iscrowd` of any of the annotations.
     pub is_crowd: bool,
+    /// Other annotations of the image that have the category of the first of its own, where the
+    /// format knows all of an image's annotations.
+    pub distractors: Option<u32>,
     /// ReasonSeg's `is_sentence`: a long query.
     pub is_sentence: Option<bool>,
     /// Where the mask comes from; rasterised on demand.

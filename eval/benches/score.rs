@@ -154,6 +154,7 @@ fn sample(i: usize, target: Mask) -> Sample {
         ann_ids: Vec::new(),
         categories: Vec::new(),
         is_crowd: false,
+        distractors: None,
         is_sentence: None,
         geometry: Geometry::Mask(target),
     }

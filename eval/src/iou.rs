@@ -29,7 +29,13 @@ impl Iou {
 
     /// Whether the IoU is at least `tenths / 10`, without rounding.
     pub fn at_least_tenths(self, tenths: u32) -> bool {
-        u128::from(self.intersection) * 10 >= u128::from(self.union) * u128::from(tenths)
+        self.cmp_tenths(tenths) != Ordering::Less
+    }
+
+    /// The IoU against `tenths / 10`, without rounding.
+    pub fn cmp_tenths(self, tenths: u32) -> Ordering {
+        let left = u128::from(self.intersection) * 10;
+        left.cmp(&(u128::from(self.union) * u128::from(tenths)))
     }
 }
 
@@ -63,6 +69,8 @@ pub struct IouSum {
     terms: u64,
 }
 
+const UNIT: f64 = 18_446_744_073_709_551_616.0; // 2^64
+
 impl IouSum {
     /// Adds one IoU.
     pub fn add(&mut self, iou: Iou) {
@@ -72,10 +80,25 @@ impl IouSum {
         self.terms += 1;
     }
 
+    /// Adds a number of [0, 1] that is no fraction of pixels.
+    pub fn add_value(&mut self, value: f64) {
+        self.sum += (value * UNIT) as u128;
+        self.terms += 1;
+    }
+
+    /// The sum.
+    pub fn total(self) -> f64 {
+        self.sum as f64 / UNIT
+    }
+
+    /// The mean of what was added, with `epsilon` added to their number; `None` when nothing was.
+    pub fn mean_with(self, epsilon: f64) -> Option<f64> {
+        (self.terms > 0).then(|| self.total() / (self.terms as f64 + epsilon))
+    }
+
     /// The mean of what was added; `None` when nothing was.
     pub fn mean(self) -> Option<f64> {
-        const UNIT: f64 = 18_446_744_073_709_551_616.0; // 2^64
-        (self.terms > 0).then(|| self.sum as f64 / UNIT / self.terms as f64)
+        self.mean_with(0.0)
     }
 }
 

@@ -1,31 +1,39 @@
-//! Scores of predicted masks against samples: per-sample IoU, gIoU, cIoU. No Burn, no models.
+//! Scores of predicted masks against samples: per-sample IoU, gIoU, cIoU, under the rules of any
+//! published evaluator. No Burn, no models.
 //!
-//! The unit of scoring is one query of one sample ([`Unit`]). Its [`Row`] holds exact pixel counts,
-//! and every number of a [`Summary`] is computed from the rows by integer arithmetic, so it is the
-//! same bits whatever the order of the samples, the number of threads, or the way the data were cut
-//! into shards ([`Scores::merge`]).
+//! What is scored, and by which rules, is a [`Protocol`]. A [`Row`] holds the exact pixel counts of
+//! one unit under it, and every number of a [`Summary`] is computed from rows by integer arithmetic,
+//! so it is the same bits whatever the order of the samples, the number of threads, or the way the
+//! data were cut into shards ([`Scores::merge`]).
 //!
-//! The rules, where published evaluators differ:
-//! - Pixels that the data set ignores ([`segzero_datasets::Masks::ignore`]) count on neither side.
-//! - No target and an empty prediction: IoU 1. No target and a prediction: IoU 0, and its pixels
-//!   join the union.
-//! - A sample without a prediction, with one of another size, or with one that cannot be read is
-//!   never left out: IoU 0, nothing joins the intersection, the target joins the union.
-//!
-//! gIoU is the mean of the samples' IoUs (also called mIoU); cIoU is the sum of intersections over
-//! the sum of unions (also called oIoU, overall IoU).
+//! gIoU is the mean of the units' IoUs (also called mIoU); cIoU is the sum of intersections over
+//! the sum of unions (also oIoU, overall IoU).
 
+mod breakdown;
+mod cell;
 mod counts;
 mod iou;
+mod judge;
+mod places;
 pub mod predictions;
+pub mod protocol;
+mod row;
+mod run;
 mod score;
 mod scores;
 mod size;
 mod summary;
+mod truth;
 
+pub use breakdown::{Axis, Breakdown, Group, Groups};
+pub use cell::Cell;
 pub use counts::Counts;
 pub use iou::{Iou, IouSum};
-pub use predictions::{OnBadRecord, Predictions, prediction_line};
-pub use score::{Options, Unit, score};
-pub use scores::{Names, Problems, Row, Scores, Status};
-pub use summary::{Precision, Summary, THRESHOLDS};
+pub use judge::{Outcome, judge, judge_missing};
+pub use predictions::{OnBadRecord, Prediction, Predictions, prediction_line};
+pub use protocol::{Metric, Overrides, Protocol, Unit};
+pub use row::{Row, Status};
+pub use run::{Provenance, Run, RunWriter};
+pub use score::{Options, score, score_each};
+pub use scores::{Names, Problems, Scores, Totals, Verdict};
+pub use summary::{Precision, Summary};

@@ -1,57 +1,73 @@
-//! [`score`]: samples against predictions, in parallel, in order.
+//! [`score`]: samples against predictions, in parallel, in order, under one or several protocols.
 
 use rayon::prelude::*;
-use segzero_datasets::{Error, ErrorKind, FillRegime, Geometry, Masks, Query, Sample, Size};
-use serde::{Deserialize, Serialize};
+use segzero_datasets::{Error, Geometry, Mask, MaskError, Query, Sample, Size};
 
-use crate::predictions::{OnBadRecord, Predictions, is_size_mismatch};
+use crate::judge::{judge, judge_missing};
+use crate::places::{box_iou, points_on};
+use crate::predictions::{OnBadRecord, Prediction, Predictions, is_size_mismatch};
+use crate::protocol::{Protocol, Unit};
+use crate::scores::Seen;
 use crate::size::sample_size;
-use crate::{Counts, Problems, Row, Scores, Status};
-
-/// What one row is.
-#[derive(
-    Clone, Copy, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize, clap::ValueEnum,
-)]
-#[serde(rename_all = "kebab-case")]
-pub enum Unit {
-    /// Every query of every sample. A prediction is found by the query's key, or else by the
-    /// sample's, and then stands for all its queries.
-    #[default]
-    Query,
-    /// Every sample once. A prediction is found by the sample's key, or else by its first query's.
-    Sample,
-}
+use crate::truth::Truths;
+use crate::{Cell, Counts, Outcome, Problems, Row, Scores, Status, Summary, Totals, Verdict};
 
 /// How to score.
-#[derive(Clone, Copy, Debug, Default)]
+#[derive(Clone, Debug)]
 pub struct Options {
-    /// What one row is.
-    pub unit: Unit,
-    /// Fill rule of ReasonSeg's polygons.
-    pub fill: FillRegime,
+    /// The rules of the rows, and after them those whose numbers alone are wanted.
+    pub protocols: Vec<Protocol>,
     /// What to do with samples and predictions that cannot be read.
     pub on_bad: OnBadRecord,
+}
+
+impl Default for Options {
+    fn default() -> Self {
+        Self { protocols: vec![Protocol::default()], on_bad: OnBadRecord::Stop }
+    }
 }
 
 /// Samples that are read while as many are being scored.
 /// Few enough that their masks are still in the cache when they are scored.
 const CHUNK: usize = 256;
 
-/// Scores every sample. Samples are taken from the iterator in chunks and dropped when scored; only
-/// rows are kept, in the iterator's order. `progress` hears the number of samples done so far.
+/// Scores every sample and keeps the rows.
 ///
 /// # Errors
-/// The first sample or prediction, in the samples' order, that cannot be read, unless
-/// [`Options::on_bad`] says to skip. A prediction of the wrong size is not an error but a status.
+/// As [`score_each`].
 pub fn score(
     samples: impl IntoIterator<Item = Result<Sample, Error>, IntoIter: Send>,
     predictions: &Predictions,
     options: &Options,
-    mut progress: impl FnMut(u64),
+    progress: impl FnMut(u64),
 ) -> Result<Scores, Error> {
+    let mut rows = Vec::new();
+    let keep = |row| {
+        rows.push(row);
+        Ok(())
+    };
+    let (totals, _) = score_each(samples, predictions, options, keep, progress)?;
+    Ok(Scores { totals, rows })
+}
+
+/// Scores every sample. Samples are taken from the iterator in chunks and dropped when scored, and
+/// every row of the first protocol goes to `on_row`, in the iterator's order: what is kept of a row
+/// is a [`Cell`]. `progress` hears the number of samples done so far.
+///
+/// # Errors
+/// The first sample or prediction, in the samples' order, that cannot be read, unless
+/// [`Options::on_bad`] says to skip; what `on_row` returns. A prediction of the wrong size is not an
+/// error but a status.
+pub fn score_each(
+    samples: impl IntoIterator<Item = Result<Sample, Error>, IntoIter: Send>,
+    predictions: &Predictions,
+    options: &Options,
+    on_row: impl FnMut(Row) -> Result<(), Error>,
+    mut progress: impl FnMut(u64),
+) -> Result<(Totals, Vec<Cell>), Error> {
     let mut samples = samples.into_iter();
     let mut take = move || samples.by_ref().take(CHUNK).collect::<Vec<_>>();
-    let mut collected = Collected::new(predictions, options);
+    let mut collected = Collected::new(predictions, options, on_row);
     let mut chunk = take();
     let mut done = 0;
     while !chunk.is_empty() {
@@ -68,72 +84,131 @@ pub fn score(
     Ok(collected.finish())
 }
 
-/// One row with what the row does not tell.
+/// One unit with what its row does not tell.
 struct Scored {
+    /// The row, as the first protocol has it where that scores this unit.
     row: Row,
+    /// The outcome under every protocol, with the target's area there; `None` where the protocol's
+    /// unit is another.
+    outcomes: Vec<Option<(Outcome, u64)>>,
     /// Which prediction was used.
     used: Option<usize>,
     /// Why the prediction could not be used.
     fault: Option<Error>,
+    filled_box: bool,
 }
 
-/// Gathers rows in order.
-struct Collected<'a> {
+/// Gathers units in order.
+struct Collected<'a, F> {
     predictions: &'a Predictions,
-    on_bad: OnBadRecord,
-    rows: Vec<Row>,
+    options: &'a Options,
+    on_row: F,
+    /// Cells by protocol.
+    cells: Vec<Vec<Cell>>,
+    seen: Seen,
     used: Vec<bool>,
     problems: Problems,
 }
 
-impl<'a> Collected<'a> {
-    fn new(predictions: &'a Predictions, options: &Options) -> Self {
+impl<'a, F: FnMut(Row) -> Result<(), Error>> Collected<'a, F> {
+    fn new(predictions: &'a Predictions, options: &'a Options, on_row: F) -> Self {
         let problems = Problems {
             duplicate: predictions.duplicate.clone(),
             bad_predictions: predictions.bad.clone(),
             ..Problems::default()
         };
         let used = vec![false; predictions.len()];
-        Self { predictions, on_bad: options.on_bad, rows: Vec::new(), used, problems }
+        let cells = vec![Vec::new(); options.protocols.len()];
+        Self { predictions, options, on_row, cells, seen: Seen::default(), used, problems }
     }
 
     fn add(&mut self, result: Result<Vec<Scored>, Error>) -> Result<(), Error> {
-        let scored = match (result, self.on_bad) {
-            (Ok(scored), _) => scored,
+        let units = match (result, self.options.on_bad) {
+            (Ok(units), _) => units,
             (Err(error), OnBadRecord::Stop) => return Err(error),
             (Err(error), OnBadRecord::Skip) => {
                 self.problems.bad_samples.push(|| error.to_string());
                 return Ok(());
             }
         };
-        for Scored { row, used, fault } in scored {
-            if let Some(position) = used {
+        for mut unit in units {
+            if let Some(position) = unit.used {
                 self.used[position] = true;
             }
-            match (row.status, fault) {
-                (Status::SizeMismatch, Some(error)) => {
-                    let name = || format!("{}: {}", row.query_key(), error.kind);
-                    self.problems.size_mismatch.push(name);
-                }
-                (_, Some(error)) if self.on_bad == OnBadRecord::Stop => return Err(error),
-                (_, Some(error)) => {
-                    let name = || format!("{}: {error}", row.query_key());
-                    self.problems.unreadable.push(name);
-                }
-                (_, None) => {}
+            let cell = Cell::of(&unit.row);
+            for (cells, outcome) in self.cells.iter_mut().zip(&unit.outcomes) {
+                cells.extend(outcome.as_ref().map(|(outcome, area)| cell.with(outcome, *area)));
             }
-            self.rows.push(row);
+            // A unit that only other protocols score is in their numbers alone.
+            if unit.outcomes.first().is_some_and(Option::is_some) {
+                self.note(&mut unit, &cell)?;
+                (self.on_row)(unit.row)?;
+            }
         }
         Ok(())
     }
 
-    fn finish(mut self) -> Scores {
+    /// Notes what is wrong with a unit.
+    fn note(&mut self, unit: &mut Scored, cell: &Cell) -> Result<(), Error> {
+        let fault = unit.fault.take();
+        let key = || unit.row.query_key();
+        match (fault, unit.used) {
+            (None, None) => self.problems.missing.push(key),
+            (None, Some(_)) => {}
+            (Some(error), _) if is_size_mismatch(&error) => {
+                self.problems.size_mismatch.push(|| format!("{}: {}", key(), error.kind));
+            }
+            (Some(error), _) if self.options.on_bad == OnBadRecord::Stop => return Err(error),
+            (Some(error), _) => self.problems.unreadable.push(|| format!("{}: {error}", key())),
+        }
+        if unit.filled_box {
+            self.problems.filled_boxes.push(key);
+        }
+        if !self.seen.insert(cell, unit.row.query) {
+            self.problems.repeated.push(key);
+        }
+        Ok(())
+    }
+
+    fn finish(mut self) -> (Totals, Vec<Cell>) {
         self.problems.unmatched = self.predictions.unused(&self.used);
-        Scores::new(self.rows, self.problems)
+        let mut verdicts = self.options.protocols.iter().zip(&self.cells);
+        let (protocol, cells) = match verdicts.next() {
+            Some((protocol, cells)) => (protocol.clone(), cells.as_slice()),
+            None => (Protocol::default(), [].as_slice()),
+        };
+        let mut totals = Totals::of(cells, protocol, self.problems);
+        totals.others = verdicts
+            .map(|(protocol, cells)| Verdict {
+                protocol: protocol.clone(),
+                summary: Summary::of(cells, protocol),
+            })
+            .collect();
+        (totals, self.cells.into_iter().next().unwrap_or_default())
     }
 }
 
-/// All rows of one sample.
+/// How a prediction is looked for.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Ask {
+    /// For the query at this position: its key, or else its sample's.
+    Query(usize),
+    /// For the sample: its key, or else its first query's.
+    Sample,
+}
+
+impl Ask {
+    /// Whether a protocol scores this.
+    fn is_of(self, unit: Unit) -> bool {
+        match unit {
+            Unit::Query => matches!(self, Self::Query(_)),
+            Unit::FirstQuery => self == Self::Query(0),
+            Unit::Sample => self == Self::Sample,
+        }
+    }
+}
+
+/// All units of one sample.
 ///
 /// # Errors
 /// When the sample itself has no readable mask.
@@ -142,7 +217,10 @@ fn score_sample(
     predictions: &Predictions,
     options: &Options,
 ) -> Result<Vec<Scored>, Error> {
-    if options.unit == Unit::Sample {
+    let size = sample_size(&sample);
+    let geometry = std::mem::replace(&mut sample.geometry, Geometry::Coco(Vec::new()));
+    if matches!(geometry, Geometry::ReasonSeg(_)) {
+        // The texts are rephrasings; every published evaluator takes the first.
         sample.queries.truncate(1);
     }
     let named = |mut error: Error| {
@@ -152,71 +230,169 @@ fn score_sample(
         }
         error
     };
-    let size = sample_size(&sample).map_err(named)?;
-    let geometry = std::mem::replace(&mut sample.geometry, Geometry::Coco(Vec::new()));
-    let queries = std::mem::take(&mut sample.queries);
-    let truth = geometry.into_masks(size, options.fill).map_err(named)?;
-    let mut rows = Vec::with_capacity(queries.len());
-    for query in queries {
-        let used = find(&sample, &query, predictions, options.unit);
-        let (status, counts, fault) = score_prediction(&truth, used, size, predictions)
-            .map_err(|e| named(Error::new("", e)))?;
-        let mut row = Row {
-            dataset: sample.dataset.to_string(),
-            split: sample.split.to_string(),
-            key: sample.key.clone(),
-            query: query.id.filter(|_| options.unit == Unit::Query),
-            text: query.text,
-            image: sample.image.id.clone(),
-            status,
-            intersection: counts.intersection,
-            union: counts.union(),
-            target_area: counts.target,
-            prediction_area: counts.prediction,
-            iou: 0.0,
-        };
-        row.iou = row.exact_iou().value();
-        rows.push(Scored { row, used, fault });
-    }
-    Ok(rows)
+    let size = size.map_err(named)?;
+    let truths = Truths::new(geometry, size, &options.protocols).map_err(named)?;
+    let queries = (0..sample.queries.len()).map(Ask::Query);
+    let asks = queries
+        .chain([Ask::Sample])
+        .filter(|ask| options.protocols.iter().any(|protocol| ask.is_of(protocol.unit)));
+    asks.map(|ask| score_unit(&sample, ask, size, &truths, predictions, options).map_err(named))
+        .collect()
 }
 
-/// Position of the prediction for a query.
-fn find(sample: &Sample, query: &Query, predictions: &Predictions, unit: Unit) -> Option<usize> {
+/// One unit under every protocol that scores it.
+fn score_unit(
+    sample: &Sample,
+    ask: Ask,
+    size: Size,
+    truths: &Truths,
+    predictions: &Predictions,
+    options: &Options,
+) -> Result<Scored, Error> {
+    let query = &sample.queries[match ask {
+        Ask::Query(position) => position,
+        Ask::Sample => 0,
+    }];
+    let used = find(sample, query, predictions, ask);
+    let (prediction, mut fault) = match used.map(|at| predictions.get(at, size)).transpose() {
+        Ok(prediction) => (prediction, None),
+        Err(error) => (None, Some(error)),
+    };
+    let mut counted = Counted::new(truths, prediction.as_ref(), size);
+    let mut outcomes = Vec::with_capacity(options.protocols.len());
+    for (position, protocol) in options.protocols.iter().enumerate() {
+        if !ask.is_of(protocol.unit) {
+            outcomes.push(None);
+            continue;
+        }
+        let at = truths.position(position);
+        let area = truths.all()[at].target.area();
+        let outcome = match counted.at(at) {
+            Ok(Some(counts)) => {
+                judge(counts, prediction.as_ref().and_then(|p| p.no_target), protocol)
+            }
+            Ok(None) => {
+                let why = match &fault {
+                    None => Status::Missing,
+                    Some(error) if is_size_mismatch(error) => Status::SizeMismatch,
+                    Some(_) => Status::Unreadable,
+                };
+                judge_missing(why, area, protocol)
+            }
+            Err(mismatch) => {
+                if position == 0 {
+                    fault = Some(predictions.error_at(used, mismatch));
+                }
+                judge_missing(Status::SizeMismatch, area, protocol)
+            }
+        };
+        outcomes.push(Some((outcome, area)));
+    }
+    let filled_box = prediction.as_ref().is_some_and(|p| p.filled_box);
+    let mut row = row_of(sample, query, ask, size);
+    if let Some((outcome, area)) = outcomes.iter().flatten().next() {
+        row.status = outcome.status;
+        row.intersection = outcome.intersection;
+        row.union = outcome.union;
+        row.iou = outcome.iou.value();
+        row.said_nothing = outcome.said_nothing;
+        row.target_area = Some(*area);
+    }
+    let at = options.protocols.iter().position(|protocol| ask.is_of(protocol.unit)).unwrap_or(0);
+    let truth = &truths.all()[truths.position(at)];
+    if let Ok(Some(counts)) = counted.at(truths.position(at)) {
+        row.prediction_area = Some(counts.prediction);
+    }
+    row.box_iou = box_iou(&truth.target, prediction.as_ref());
+    row.points = prediction.as_ref().and_then(|p| points_on(&truth.target, &p.points, size));
+    Ok(Scored { row, outcomes, used, fault, filled_box })
+}
+
+/// The counts of one prediction against each of the truths, taken once where they are asked for.
+struct Counted<'a> {
+    truths: &'a Truths,
+    prediction: Option<&'a Prediction>,
+    size: Size,
+    resized: Vec<Mask>,
+    counts: Vec<Option<Counts>>,
+}
+
+impl<'a> Counted<'a> {
+    fn new(truths: &'a Truths, prediction: Option<&'a Prediction>, size: Size) -> Self {
+        let counts = vec![None; truths.all().len()];
+        Self { truths, prediction, size, resized: Vec::new(), counts }
+    }
+
+    /// The counts against a truth; `None` where there is no prediction.
+    fn at(&mut self, position: usize) -> Result<Option<Counts>, MaskError> {
+        let Some(prediction) = self.prediction else { return Ok(None) };
+        if let Some(counts) = self.counts[position] {
+            return Ok(Some(counts));
+        }
+        let truth = &self.truths.all()[position];
+        let (mask, frame) = (&prediction.mask, truth.target.size());
+        let counts = if mask.size() == frame {
+            truth.counts(mask)?
+        } else if mask.size() != self.size {
+            return Err(MaskError::SizeMismatch { expected: self.size, found: mask.size() });
+        } else {
+            let resized = match self.resized.iter().position(|mask| mask.size() == frame) {
+                Some(resized) => resized,
+                None => {
+                    self.resized.push(mask.resized_nearest(frame)?);
+                    self.resized.len() - 1
+                }
+            };
+            truth.counts(&self.resized[resized])?
+        };
+        self.counts[position] = Some(counts);
+        Ok(Some(counts))
+    }
+}
+
+/// A row without its outcome.
+fn row_of(sample: &Sample, query: &Query, ask: Ask, size: Size) -> Row {
+    let text = match ask {
+        Ask::Sample if sample.queries.len() > 1 => {
+            let texts: Vec<&str> = sample.queries.iter().map(|q| q.text.as_str()).collect();
+            texts.join(" | ")
+        }
+        _ => query.text.clone(),
+    };
+    Row {
+        dataset: sample.dataset.to_string(),
+        split: sample.split.to_string(),
+        key: sample.key.clone(),
+        query: query.id.filter(|_| ask != Ask::Sample),
+        text,
+        image: sample.image.id.clone(),
+        status: Status::Missing,
+        intersection: 0,
+        union: 0,
+        target_area: None,
+        prediction_area: None,
+        iou: 0.0,
+        said_nothing: false,
+        image_area: Some(size.pixels()),
+        category: sample.categories.first().cloned(),
+        distractors: sample.distractors,
+        is_sentence: sample.is_sentence,
+        box_iou: None,
+        points: None,
+        boundary: None,
+    }
+}
+
+/// Position of the prediction that is asked for.
+fn find(sample: &Sample, query: &Query, predictions: &Predictions, ask: Ask) -> Option<usize> {
     if query.id.is_none() {
         // The query has no key of its own.
         return predictions.find(&sample.key);
     }
     let (of_query, of_sample) = (sample.query_key(query), sample.key.as_str());
-    let (first, second) = match unit {
-        Unit::Query => (of_query.as_str(), of_sample),
-        Unit::Sample => (of_sample, of_query.as_str()),
+    let (first, second) = match ask {
+        Ask::Query(_) => (of_query.as_str(), of_sample),
+        Ask::Sample => (of_sample, of_query.as_str()),
     };
     predictions.find(first).or_else(|| predictions.find(second))
-}
-
-/// Status and counts of one prediction, and the error of one that cannot be used.
-///
-/// # Errors
-/// When target and ignored region do not fit together.
-fn score_prediction(
-    truth: &Masks,
-    used: Option<usize>,
-    size: Size,
-    predictions: &Predictions,
-) -> Result<(Status, Counts, Option<Error>), ErrorKind> {
-    let Some(position) = used else {
-        return Ok((Status::Missing, Counts::of_target(truth)?, None));
-    };
-    match predictions.mask(position, size) {
-        Ok(mask) => {
-            let counts = Counts::of(truth, &mask)?;
-            Ok((Status::of_counts(counts), counts, None))
-        }
-        Err(error) => {
-            let mismatch = is_size_mismatch(&error);
-            let status = if mismatch { Status::SizeMismatch } else { Status::Unreadable };
-            Ok((status, Counts::of_target(truth)?, Some(error)))
-        }
-    }
 }

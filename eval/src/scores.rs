@@ -5,101 +5,47 @@ use std::collections::HashSet;
 use ahash::RandomState;
 use serde::{Deserialize, Serialize};
 
-use crate::{Counts, Iou, Summary};
+use crate::breakdown::Breakdown;
+use crate::protocol::Protocol;
+use crate::{Cell, Row, Summary};
 
-/// The result of an evaluation. Serialises to the file that `segzero eval --out` writes.
+/// The result of an evaluation.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Scores {
-    /// The numbers; computed from `rows` alone.
-    pub summary: Summary,
-    /// What was wrong with the input.
-    pub problems: Problems,
+    /// Everything but the rows.
+    #[serde(flatten)]
+    pub totals: Totals,
     /// One row a unit, in the order of the data set.
     pub rows: Vec<Row>,
 }
 
-/// One scored unit. Areas are pixels of the original image outside the ignored region.
+/// The numbers of an evaluation.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-pub struct Row {
-    /// Data set name.
-    pub dataset: String,
-    /// Split, as the data set spells it.
-    pub split: String,
-    /// The sample's key.
-    pub key: String,
-    /// The query's id, where queries have one and are scored one by one.
-    pub query: Option<i64>,
-    /// The query's text.
-    pub text: String,
-    /// The image's id in the data set's own terms.
-    pub image: String,
-    /// How the numbers below came about.
-    pub status: Status,
-    /// Pixels of both target and prediction.
-    pub intersection: u64,
-    /// Pixels of either.
-    pub union: u64,
-    /// Pixels of the target.
-    pub target_area: u64,
-    /// Pixels of the prediction.
-    pub prediction_area: u64,
-    /// `intersection / union`, with 1 for [`Status::BothEmpty`] and 0 for any other empty union.
-    pub iou: f64,
+pub struct Totals {
+    /// The rules by which the rows were scored.
+    pub protocol: Protocol,
+    /// The numbers by them; computed from the rows alone.
+    pub summary: Summary,
+    /// The same numbers by size of the object, length of the query, ...
+    #[serde(default)]
+    pub breakdowns: Vec<Breakdown>,
+    /// The numbers of the same predictions by other rules, where those were asked for.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub others: Vec<Verdict>,
+    /// What was wrong with the input.
+    pub problems: Problems,
 }
 
-/// How a row came about.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
-#[serde(rename_all = "kebab-case")]
-pub enum Status {
-    /// There is a target and a prediction, which may be empty.
-    Scored,
-    /// There is no target, and the prediction is empty: IoU 1.
-    BothEmpty,
-    /// There is no target, but the prediction has pixels: IoU 0, and they join the union.
-    NoTarget,
-    /// There is no prediction: counts as a wrong one, IoU 0, the target joins the union.
-    Missing,
-    /// The prediction's size is not the image's: as `Missing`.
-    SizeMismatch,
-    /// The prediction cannot be read and bad records are skipped: as `Missing`.
-    Unreadable,
+/// The numbers of one evaluation by other rules than its rows'.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Verdict {
+    /// The rules.
+    pub protocol: Protocol,
+    /// The numbers.
+    pub summary: Summary,
 }
 
-impl Status {
-    /// Whether the prediction took part in the score.
-    pub fn is_usable(self) -> bool {
-        matches!(self, Self::Scored | Self::BothEmpty | Self::NoTarget)
-    }
-
-    /// Status of a prediction that was read, from its counts.
-    pub fn of_counts(counts: Counts) -> Self {
-        match (counts.target, counts.prediction) {
-            (0, 0) => Self::BothEmpty,
-            (0, _) => Self::NoTarget,
-            _ => Self::Scored,
-        }
-    }
-}
-
-impl Row {
-    /// The IoU as an exact fraction.
-    pub fn exact_iou(&self) -> Iou {
-        match self.status {
-            Status::BothEmpty => Iou::ONE,
-            _ => Iou::new(self.intersection, self.union),
-        }
-    }
-
-    /// The key by which a prediction for this row is found: `key:query`, or `key` alone.
-    pub fn query_key(&self) -> String {
-        match self.query {
-            Some(query) => format!("{}:{query}", self.key),
-            None => self.key.clone(),
-        }
-    }
-}
-
-/// What was wrong with the input. None of it removes a row.
+/// What was wrong with the input. None of it removes a row, unless the protocol says so.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Problems {
     /// Units without a prediction.
@@ -118,6 +64,9 @@ pub struct Problems {
     pub bad_predictions: Names,
     /// Samples that could not be read; they have no row, because they have no target.
     pub bad_samples: Names,
+    /// Predictions without a mask, whose boxes were filled instead.
+    #[serde(default)]
+    pub filled_boxes: Names,
 }
 
 impl Problems {
@@ -126,6 +75,18 @@ impl Problems {
         [&self.missing, &self.size_mismatch, &self.unreadable, &self.bad_samples]
             .iter()
             .all(|names| names.count == 0)
+    }
+
+    /// Takes over what another shard found, except `repeated`, which only all rows together tell.
+    fn merge(&mut self, other: Self) {
+        self.missing.merge(other.missing);
+        self.size_mismatch.merge(other.size_mismatch);
+        self.unreadable.merge(other.unreadable);
+        self.duplicate.merge(other.duplicate);
+        self.unmatched.merge(other.unmatched);
+        self.bad_predictions.merge(other.bad_predictions);
+        self.bad_samples.merge(other.bad_samples);
+        self.filled_boxes.merge(other.filled_boxes);
     }
 }
 
@@ -157,39 +118,66 @@ impl Names {
     }
 }
 
+impl Totals {
+    /// The numbers of these cells under one protocol.
+    pub fn of(cells: &[Cell], protocol: Protocol, problems: Problems) -> Self {
+        Self {
+            summary: Summary::of(cells, &protocol),
+            breakdowns: Breakdown::all(cells, &protocol),
+            others: Vec::new(),
+            protocol,
+            problems,
+        }
+    }
+}
+
 impl Scores {
-    /// Scores of these rows. `problems` holds what rows do not tell; `missing` and `repeated` are
-    /// taken from the rows.
-    pub fn new(rows: Vec<Row>, mut problems: Problems) -> Self {
-        let summary = Summary::of(&rows);
-        (problems.missing, problems.repeated) = (Names::default(), Names::default());
-        let mut seen = HashSet::with_capacity_and_hasher(rows.len(), RandomState::default());
+    /// Scores of these rows. `problems.repeated` is taken from the rows.
+    pub fn new(rows: Vec<Row>, protocol: Protocol, mut problems: Problems) -> Self {
+        problems.repeated = Names::default();
+        let mut seen = Seen::default();
+        let mut cells = Vec::with_capacity(rows.len());
         for row in &rows {
-            if row.status == Status::Missing {
-                problems.missing.push(|| row.query_key());
-            }
-            if !seen.insert((&row.dataset, &row.split, &row.key, row.query)) {
+            let cell = Cell::of(row);
+            if !seen.insert(&cell, row.query) {
                 problems.repeated.push(|| row.query_key());
             }
+            cells.push(cell);
         }
-        drop(seen);
-        Self { summary, problems, rows }
+        Self { totals: Totals::of(&cells, protocol, problems), rows }
     }
 
-    /// Scores of both: exactly those of one evaluation over the rows of `self`, then `other`. A
-    /// unit that both hold (a sampler that pads the last batch) is counted in
-    /// [`Problems::repeated`].
-    #[must_use]
-    pub fn merge(self, other: Self) -> Self {
-        let (mut problems, theirs) = (self.problems, other.problems);
-        problems.size_mismatch.merge(theirs.size_mismatch);
-        problems.unreadable.merge(theirs.unreadable);
-        problems.duplicate.merge(theirs.duplicate);
-        problems.unmatched.merge(theirs.unmatched);
-        problems.bad_predictions.merge(theirs.bad_predictions);
-        problems.bad_samples.merge(theirs.bad_samples);
+    /// Scores of both: exactly those of one evaluation over the rows of `self`, then `other`; the
+    /// numbers do not depend on which comes first. A unit that both hold (a sampler that pads the
+    /// last batch) is counted in [`Problems::repeated`].
+    ///
+    /// # Errors
+    /// The name of the other protocol, where the rules differ.
+    pub fn merge(self, other: Self) -> Result<Self, String> {
+        if self.totals.protocol != other.totals.protocol {
+            return Err(other.totals.protocol.name);
+        }
+        let mut problems = self.totals.problems;
+        problems.merge(other.totals.problems);
         let mut rows = self.rows;
         rows.extend(other.rows);
-        Self::new(rows, problems)
+        Ok(Self::new(rows, self.totals.protocol, problems))
+    }
+
+    /// The rows' cells, in their order.
+    pub fn cells(&self) -> Vec<Cell> {
+        self.rows.iter().map(Cell::of).collect()
+    }
+}
+
+/// Which units were seen. By 64-bit hash: two units of a million share one by chance once in 37
+/// million such runs, and then a warning is wrong, not a number.
+#[derive(Debug, Default)]
+pub(crate) struct Seen(HashSet<u64, RandomState>);
+
+impl Seen {
+    /// Whether the unit is new.
+    pub fn insert(&mut self, cell: &Cell, query: Option<i64>) -> bool {
+        self.0.insert(cell.unit(query))
     }
 }

@@ -1,24 +1,27 @@
-//! [`Summary`]: the numbers of a set of rows.
+//! [`Summary`]: the numbers of a set of rows under a protocol.
+
+use std::cmp::Ordering;
+use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
-use crate::{Iou, IouSum, Row, Status};
-
-/// IoU thresholds of [`Summary::precision`], in tenths.
-pub const THRESHOLDS: [u32; 5] = [5, 6, 7, 8, 9];
+use crate::protocol::{MeanOver, Protocol, Reach};
+use crate::{Cell, Iou, IouSum, Status};
 
 /// The numbers of a set of rows; fractions, not percent. `None` where there is nothing to divide by.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct Summary {
     /// Number of scored units.
     pub n: u64,
+    /// Units that the protocol leaves out.
+    pub skipped: u64,
     /// Mean IoU over the units (LISA's gIoU; also mIoU).
     pub giou: Option<f64>,
     /// Sum of intersections over sum of unions (also oIoU, overall IoU).
     pub ciou: Option<f64>,
     /// Median IoU; the mean of the middle two where `n` is even.
     pub median_iou: Option<f64>,
-    /// Share of units whose IoU is at least 0.5, 0.6, ... 0.9.
+    /// Share of units that reach an IoU, per threshold of the protocol.
     pub precision: Vec<Precision>,
     /// Sum of intersections, pixels.
     pub intersection: u64,
@@ -26,60 +29,120 @@ pub struct Summary {
     pub union: u64,
     /// Units without a target.
     pub no_target: u64,
-    /// Units without a target whose prediction is empty, which count as IoU 1.
+    /// Units without a target whose answer is that there is none.
     pub both_empty: u64,
-    /// Units with a target whose prediction is empty.
+    /// Units with a target whose answer is that there is none.
     pub empty_prediction: u64,
-    /// Share of the units without a target whose prediction is empty (gRefCOCO's N-acc.).
+    /// Share of the units without a target whose answer is that there is none (N-acc.).
     pub no_target_accuracy: Option<f64>,
-    /// Share of the units with a target whose prediction is not empty (gRefCOCO's T-acc.).
+    /// Share of the units with a target whose answer is that there is one (T-acc.).
     pub target_accuracy: Option<f64>,
+    /// Share of the targets whose box is found: IoU above 0.5.
+    pub box_accuracy: Option<f64>,
+    /// Share of the predicted points that lie on the target.
+    pub points_on_target: Option<f64>,
+    /// Mean Boundary IoU.
+    pub boundary_iou: Option<f64>,
 }
 
-/// Share of units at or above an IoU threshold.
+/// Share of units that reach an IoU threshold.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Precision {
-    /// The threshold, reached by an IoU equal to it.
+    /// The threshold.
     pub at: f64,
     /// Share of units.
     pub share: f64,
 }
 
 impl Summary {
-    /// The numbers of these rows; independent of their order.
-    pub fn of(rows: &[Row]) -> Self {
-        let n = rows.len() as u64;
-        let mut ious: Vec<Iou> = rows.iter().map(Row::exact_iou).collect();
-        let mut sum = IouSum::default();
-        sum.extend(ious.iter().copied());
-        let at_least = |tenths: u32| ious.iter().filter(|iou| iou.at_least_tenths(tenths)).count();
-        let precision = THRESHOLDS.iter().map(|&tenths| Precision {
-            at: f64::from(tenths) / 10.0,
-            share: ratio(at_least(tenths) as u64, n).unwrap_or(0.0),
-        });
-        let precision = precision.collect();
+    /// The numbers of these cells. Independent of their order, unless [`Protocol::replicas`] repeats
+    /// the first of them.
+    pub fn of(cells: &[Cell], protocol: &Protocol) -> Self {
+        let counted = || cells.iter().filter(|cell| cell.status != Status::Skipped);
+        let kept: Vec<&Cell> = counted().chain(counted().take(padding(cells, protocol))).collect();
+        let n = kept.len() as u64;
+        let sum = |term: fn(&Cell) -> u64| kept.iter().map(|cell| term(cell)).sum::<u64>();
+        let count = |keep: fn(&Cell) -> bool| kept.iter().filter(|cell| keep(cell)).count() as u64;
         // Masks have less than 2^32 pixels and there are less than 2^32 rows: no overflow.
-        let intersection = rows.iter().map(|row| row.intersection).sum();
-        let union = rows.iter().map(|row| row.union).sum();
-        let count = |keep: fn(&Row) -> bool| rows.iter().filter(|row| keep(row)).count() as u64;
-        let no_target = count(|row| row.target_area == 0);
-        let both_empty = count(|row| row.status == Status::BothEmpty);
-        let found = count(|row| row.target_area > 0 && row.prediction_area > 0);
+        let (intersection, union) = (sum(|cell| cell.intersection), sum(|cell| cell.union));
+        let no_target = count(|cell| cell.has_target == Some(false));
+        let targets = count(|cell| cell.has_target == Some(true));
+        let both_empty = count(|cell| cell.has_target == Some(false) && cell.said_nothing);
+        let found = count(|cell| cell.has_target == Some(true) && cell.is_positive());
+        let boxes = count(|cell| cell.box_iou >= 0.0);
+        let [hits, points] = [sum(|cell| u64::from(cell.points[0])), sum(|c| c.points[1].into())];
         Self {
             n,
-            giou: sum.mean(),
-            ciou: ratio(intersection, union),
-            median_iou: median(&mut ious),
-            precision,
+            skipped: (cells.len() - counted().count()) as u64,
+            giou: mean_iou(&kept, protocol),
+            ciou: (union > 0)
+                .then(|| intersection as f64 / (union as f64 + protocol.epsilon.cumulative)),
+            median_iou: median(&mut kept.iter().map(|cell| cell.iou).collect::<Vec<_>>()),
+            precision: precision(&kept, protocol),
             intersection,
             union,
             no_target,
             both_empty,
-            empty_prediction: count(|row| row.status == Status::Scored && row.prediction_area == 0),
+            empty_prediction: count(|cell| cell.has_target == Some(true) && cell.said_nothing),
             no_target_accuracy: ratio(both_empty, no_target),
-            target_accuracy: ratio(found, n - no_target),
+            target_accuracy: ratio(found, targets),
+            box_accuracy: ratio(count(|cell| cell.box_iou > 0.5), boxes),
+            points_on_target: ratio(hits, points),
+            boundary_iou: boundary(&kept),
         }
     }
+}
+
+/// How many of the first units a distributed sampler repeats, so that every process gets as many.
+fn padding(cells: &[Cell], protocol: &Protocol) -> usize {
+    let counted = cells.iter().filter(|cell| cell.status != Status::Skipped).count();
+    let replicas = protocol.replicas.max(1) as usize;
+    counted.next_multiple_of(replicas) - counted
+}
+
+fn mean_iou(kept: &[&Cell], protocol: &Protocol) -> Option<f64> {
+    let group = match protocol.mean {
+        MeanOver::Unit => {
+            let mut sum = IouSum::default();
+            kept.iter().for_each(|cell| cell.add_to(&mut sum, protocol.epsilon.iou));
+            return sum.mean_with(protocol.epsilon.mean);
+        }
+        MeanOver::Sample => |cell: &Cell| cell.sample,
+        MeanOver::Image => |cell: &Cell| cell.image,
+    };
+    let mut groups: BTreeMap<u64, IouSum> = BTreeMap::new();
+    for cell in kept {
+        cell.add_to(groups.entry(group(cell)).or_default(), protocol.epsilon.iou);
+    }
+    let mut sum = IouSum::default();
+    groups.values().filter_map(|group| group.mean()).for_each(|mean| sum.add_value(mean));
+    sum.mean_with(protocol.epsilon.mean)
+}
+
+fn precision(kept: &[&Cell], protocol: &Protocol) -> Vec<Precision> {
+    let of_targets = protocol.precision == Reach::AtLeastOfTargets;
+    let among = |cell: &&&Cell| !of_targets || cell.has_target != Some(false);
+    let all = kept.iter().filter(among).count() as u64;
+    let share = |tenths: u32| {
+        let reached = |cell: &&&Cell| match cell.iou.cmp_tenths(tenths) {
+            Ordering::Greater => true,
+            Ordering::Equal => protocol.precision != Reach::Above,
+            Ordering::Less => false,
+        };
+        let count = kept.iter().filter(among).filter(reached).count() as u64;
+        Some(Precision { at: f64::from(tenths) / 10.0, share: ratio(count, all)? })
+    };
+    protocol.thresholds.iter().filter_map(|&tenths| share(tenths)).collect()
+}
+
+fn boundary(kept: &[&Cell]) -> Option<f64> {
+    let mut sum = IouSum::default();
+    for cell in kept {
+        if let Some(iou) = cell.boundary {
+            sum.add(iou);
+        }
+    }
+    sum.mean()
 }
 
 fn ratio(part: u64, whole: u64) -> Option<f64> {

@@ -6,7 +6,7 @@ mod common;
 use std::fs;
 use std::path::PathBuf;
 
-use common::{first, options, sample};
+use common::{by, first, options, sample};
 use proptest::prelude::*;
 use segzero_datasets::{CocoSegmentation, Geometry, ImageSource, Mask, Size};
 use segzero_eval::{
@@ -29,7 +29,7 @@ fn iou_of(line: &str) -> f64 {
     let (_folder, path) = jsonl(line);
     let predictions = Predictions::open(&path, OnBadRecord::Stop).unwrap();
     let scores = against_eight(&predictions, "7", &Options::default()).unwrap();
-    assert_eq!(scores.problems.missing.count, 0, "{line}");
+    assert_eq!(scores.totals.problems.missing.count, 0, "{line}");
     scores.rows[0].iou
 }
 
@@ -92,8 +92,8 @@ fn lines_that_we_write_are_read_back() {
         .enumerate()
         .map(|(i, mask)| Ok(sample(&format!("\"{i}\"\\"), &[], Geometry::Mask(mask))));
     let samples: Vec<_> = samples.collect();
-    let scores = score(samples, &predictions, &options(Unit::Query), |_| {}).unwrap();
-    assert_eq!(scores.summary.giou, Some(1.0));
+    let scores = score(samples, &predictions, &options(by(Unit::Query)), |_| {}).unwrap();
+    assert_eq!(scores.totals.summary.giou, Some(1.0));
 }
 
 #[test]
@@ -102,7 +102,10 @@ fn a_bad_line_is_named() {
         ("{", "line 2: expected a prediction in JSON, found EOF while parsing"),
         ("[]", "line 2: expected a prediction in JSON, found"),
         (r#"{"size": [4, 6], "counts": "04d0"}"#, "missing field `key`"),
-        (r#"{"key": "7"}"#, "line 2: the mask (`counts`, `segmentation`, `mask` or `no_target`)"),
+        (
+            r#"{"key": "7"}"#,
+            "line 2: the mask (`counts`, `segmentation`, `mask`, `bbox` or `no_target`)",
+        ),
         (r#"{"key": "7", "counts": "04d0"}"#, "line 2: field `size`: `size`, as [height, width]"),
         (r#"{"key": "7", "segmentation": {"counts": "04d0"}}"#, "field `segmentation.size`"),
         (r#"{"key": "7", "size": [4, 6], "counts": [0, 4, 19]}"#, "field `counts`: runs sum to 23"),
@@ -139,8 +142,8 @@ fn a_bad_mask_is_found_when_its_sample_is_scored() {
         let skip = Options { on_bad: OnBadRecord::Skip, ..Options::default() };
         let scores = against_eight(&predictions, "7", &skip).unwrap();
         assert_eq!(scores.rows[0].status, Status::Unreadable);
-        assert_eq!((scores.summary.n, scores.summary.union), (1, 8));
-        assert_eq!(scores.problems.unreadable.count, 1);
+        assert_eq!((scores.totals.summary.n, scores.totals.summary.union), (1, 8));
+        assert_eq!(scores.totals.problems.unreadable.count, 1);
     }
 }
 
@@ -157,8 +160,8 @@ fn a_bad_sample_is_counted_or_stops() {
     let error = run(sized.clone(), OnBadRecord::Stop).unwrap_err().to_string();
     assert!(error.contains("7.jpg") && error.contains("sample `7`"), "{error}");
     let scores = run(sized, OnBadRecord::Skip).unwrap();
-    assert_eq!((scores.rows.len(), scores.problems.bad_samples.count), (0, 1));
-    assert!(!scores.problems.is_complete());
+    assert_eq!((scores.rows.len(), scores.totals.problems.bad_samples.count), (0, 1));
+    assert!(!scores.totals.problems.is_complete());
 }
 
 #[test]
@@ -178,7 +181,7 @@ fn the_size_is_read_where_it_is_not_stated() {
         let scores = score([Ok(sample)], &full, &Options::default(), |_| {}).unwrap();
         let row = &scores.rows[0];
         assert!(row.status.is_usable());
-        assert_eq!((row.target_area, row.prediction_area), (target, 24));
+        assert_eq!((row.target_area, row.prediction_area), (Some(target), Some(24)));
     }
     fs::write(&path, "no image").unwrap();
     let error = score([Ok(of_image)], &full, &Options::default(), |_| {}).unwrap_err().to_string();
@@ -219,7 +222,7 @@ fn a_folder_of_images_is_read() {
     let ious: Vec<f64> = scores.rows.iter().map(|row| row.iou).collect();
     assert_eq!(ious, [0.5, 0.5, 0.0]);
     assert_eq!(scores.rows[2].status, Status::SizeMismatch);
-    assert_eq!(scores.problems.unmatched.first, ["stranger"]);
+    assert_eq!(scores.totals.problems.unmatched.first, ["stranger"]);
 }
 
 #[test]

@@ -194,6 +194,7 @@ mod tests {
             ann_ids: ann_ids.to_vec(),
             categories: vec![],
             is_crowd: false,
+            distractors: None,
             is_sentence: None,
             geometry: Geometry::Coco(vec![]),
         }

@@ -157,6 +157,7 @@ impl Reader {
             ann_ids: vec![id],
             categories: vec![category.to_owned()],
             is_crowd: annotation.is_crowd,
+            distractors: None,
             is_sentence: None,
             geometry: Geometry::Coco(vec![annotation.segmentation]),
         })

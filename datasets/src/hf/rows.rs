@@ -57,6 +57,7 @@ pub(super) fn sample(
         ref_id: None,
         categories: Vec::new(),
         is_crowd: false,
+        distractors: None,
         is_sentence: None,
         geometry,
     })

@@ -54,6 +54,31 @@ impl Mask {
         }
         pixels
     }
+
+    /// The mask at another size, by nearest neighbour as PIL takes it: the source pixel that the
+    /// centre of the target's pixel falls into. Positions are summed up in `f64` from the left, as
+    /// PIL does, so that pixels on a boundary agree too.
+    ///
+    /// # Errors
+    /// A size of 2^32 pixels or more.
+    pub fn resized_nearest(&self, size: Size) -> Result<Self, MaskError> {
+        check_size(size)?;
+        if size == self.size || self.size.pixels() == 0 || size.pixels() == 0 {
+            return Ok(if size == self.size { self.clone() } else { Self::empty(size) });
+        }
+        let positions = |from: u32, to: u32| -> Vec<usize> {
+            let step = f64::from(from) / f64::from(to);
+            let sums = std::iter::successors(Some(step * 0.5), |at| Some(at + step));
+            let last = from as usize - 1;
+            sums.take(to as usize).map(|at| (at as usize).min(last)).collect()
+        };
+        let columns = positions(self.size.width, size.width);
+        let rows = positions(self.size.height, size.height);
+        let (pixels, width) = (self.to_bitmap(), self.size.width as usize);
+        let picked = rows.iter().flat_map(|y| columns.iter().map(move |x| y * width + x));
+        let picked: Vec<u8> = picked.map(|at| pixels[at]).collect();
+        Self::from_bitmap(size, &picked)
+    }
 }
 
 /// Records the pixels of a row that differ from the one above, the first lying at `[x, y]`.

@@ -103,6 +103,15 @@ impl Mask {
         Foreground { pairs: self.runs.as_chunks().0.iter(), end: 0 }
     }
 
+    /// Whether a pixel belongs to the mask; one outside the image does not.
+    pub fn contains(&self, x: u32, y: u32) -> bool {
+        if x >= self.size.width || y >= self.size.height {
+            return false;
+        }
+        let at = x * self.size.height + y;
+        self.foreground().take_while(|range| range.start <= at).any(|range| range.contains(&at))
+    }
+
     /// The tightest box of inclusive pixel indices; `None` for an empty mask. Found from the
     /// leftmost, topmost, rightmost and bottommost foreground pixels.
     pub fn bbox(&self) -> Option<Bbox> {

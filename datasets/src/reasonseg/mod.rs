@@ -78,6 +78,7 @@ fn read(
         ann_ids: Vec::new(),
         categories: Vec::new(),
         is_crowd: false,
+        distractors: None,
         is_sentence: record.is_sentence,
         geometry: crate::Geometry::ReasonSeg(record.shapes),
     })

@@ -91,6 +91,7 @@ impl Joiner {
             ref_id: Some(record.ref_id),
             categories: annotations.iter().filter_map(category).collect(),
             is_crowd: annotations.iter().any(|a| a.is_crowd),
+            distractors: None,
             is_sentence: None,
             ann_ids: record.ann_ids,
             geometry: Geometry::Coco(annotations.into_iter().map(|a| a.segmentation).collect()),

@@ -126,6 +126,7 @@ impl Row {
             ann_ids: Vec::new(),
             categories: self.category.into_iter().collect(),
             is_crowd: false,
+            distractors: None,
             is_sentence: None,
             geometry: match target {
                 Target::File(mask) => Geometry::File(shared.folder.join(mask)),

@@ -26,7 +26,7 @@ pub(super) fn list(folder: &Path) -> Result<Predictions, Error> {
     for path in files {
         let key = path.file_stem().map(|stem| stem.to_string_lossy().into_owned());
         let answer = Answer::Geometry(Geometry::File(path));
-        predictions.add(&key.unwrap_or_default(), Item { line: 0, answer });
+        predictions.add(&key.unwrap_or_default(), Item { line: 0, answer, said: None });
     }
     Ok(predictions)
 }

@@ -8,7 +8,7 @@ use std::path::Path;
 use segzero_datasets::{CocoSegmentation, Error, ErrorKind, Geometry, Mask, MaskError, Size};
 use serde::de::{Deserialize, Deserializer, MapAccess, SeqAccess, Visitor, value};
 
-use super::{Answer, Item, OnBadRecord, Predictions};
+use super::{Answer, Item, OnBadRecord, Predictions, Said};
 
 /// No honest prediction is longer; a file without line ends must not fill the memory.
 const MAX_LINE: u64 = 256 << 20;
@@ -50,7 +50,7 @@ pub(super) fn read(path: &Path, on_bad: OnBadRecord) -> Result<Predictions, Erro
             continue;
         }
         match parse(text, path, &mut predictions.strings) {
-            Ok((key, answer)) => predictions.add(&key, Item { line, answer }),
+            Ok((key, answer, said)) => predictions.add(&key, Item { line, answer, said }),
             Err(fault) => {
                 let error = fault.at(path, line);
                 if on_bad == OnBadRecord::Stop {
@@ -103,6 +103,31 @@ struct Line<'a> {
     mask: Field<Text<'a>>,
     #[serde(default)]
     no_target: Option<bool>,
+    /// One box.
+    #[serde(default)]
+    bbox: Option<[f64; 4]>,
+    #[serde(default)]
+    boxes: Vec<[f64; 4]>,
+    #[serde(default)]
+    points: Vec<[f64; 2]>,
+    /// The model's reply.
+    #[serde(borrow, default)]
+    text: Option<Cow<'a, str>>,
+}
+
+impl Line<'_> {
+    /// What it says beside the mask.
+    fn said(&mut self) -> Option<Box<Said>> {
+        let mut boxes = std::mem::take(&mut self.boxes);
+        boxes.extend(self.bbox);
+        let said = Said {
+            no_target: self.no_target,
+            boxes,
+            points: std::mem::take(&mut self.points),
+            text: self.text.take().map(Cow::into_owned),
+        };
+        (said != Said::default()).then(|| Box::new(said))
+    }
 }
 
 /// Parses one line into its key and mask, whose string, if it has one, goes to the end of `strings`.
@@ -110,8 +135,8 @@ fn parse<'a>(
     text: &'a [u8],
     file: &Path,
     strings: &mut Vec<u8>,
-) -> Result<(Cow<'a, str>, Answer), Fault> {
-    let line: Line<'a> = serde_json::from_slice(text).map_err(|e| {
+) -> Result<(Cow<'a, str>, Answer, Option<Box<Said>>), Fault> {
+    let mut line: Line<'a> = serde_json::from_slice(text).map_err(|e| {
         // Every line is its own document: serde's "line 1" would mislead.
         let message = e.to_string();
         let message = message.split(" at line ").next().unwrap_or_default();
@@ -120,22 +145,22 @@ fn parse<'a>(
     })?;
     let size = line.size.map(|[height, width]| Size::new(width, height));
     let empty = || Answer::Geometry(Geometry::Coco(Vec::new()));
-    let answer = if line.no_target == Some(true) {
-        empty()
-    } else {
-        match (line.segmentation, line.counts, line.mask) {
-            (Field::Given(segmentation), _, _) => segmentation.answer(size, strings)?,
-            (_, Field::Given(counts), _) => counts.answer(size, "size", strings)?,
-            (_, _, Field::Given(name)) => mask_file(file, &name.0),
-            (Field::Absent, Field::Absent, Field::Absent) => {
-                let what = "the mask (`counts`, `segmentation`, `mask` or `no_target`)".to_owned();
-                return Err(Fault { field: None, kind: ErrorKind::Missing { what } });
+    let said = line.said();
+    let answer = match (line.segmentation, line.counts, line.mask) {
+        (Field::Given(segmentation), _, _) => segmentation.answer(size, strings)?,
+        (_, Field::Given(counts), _) => counts.answer(size, "size", strings)?,
+        (_, _, Field::Given(name)) => mask_file(file, &name.0),
+        (Field::Absent, Field::Absent, Field::Absent) if line.no_target != Some(true) => {
+            if said.as_ref().is_none_or(|said| said.boxes.is_empty()) {
+                let what = "the mask (`counts`, `segmentation`, `mask`, `bbox` or `no_target`)";
+                return Err(Fault { field: None, kind: ErrorKind::Missing { what: what.into() } });
             }
-            // One of them is there, and null.
-            _ => empty(),
+            Answer::Boxes
         }
+        // There is no target, or one of them is there and null.
+        _ => empty(),
     };
-    Ok((line.key.0, answer))
+    Ok((line.key.0, answer, said))
 }
 
 /// A mask file named in a line, relative to the predictions' own folder.

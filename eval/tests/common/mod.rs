@@ -5,7 +5,7 @@ use std::ops::Range;
 use std::sync::Arc;
 
 use segzero_datasets::{Geometry, ImageRef, ImageSource, Mask, Query, Sample, Size};
-use segzero_eval::{Counts, Options, Predictions, Row, Scores, Status, Unit, score};
+use segzero_eval::{Counts, Options, Predictions, Protocol, Row, Scores, Unit, judge, score};
 
 /// A mask of the pixels with these column-major indices.
 pub fn first(size: Size, pixels: Range<u32>) -> Mask {
@@ -51,6 +51,7 @@ pub fn sample(key: &str, queries: &[i64], geometry: Geometry) -> Sample {
         ann_ids: Vec::new(),
         categories: Vec::new(),
         is_crowd: false,
+        distractors: None,
         is_sentence: None,
         geometry,
     }
@@ -64,31 +65,43 @@ pub fn predictions<const N: usize>(masks: [(&str, Mask); N]) -> Predictions {
     predictions
 }
 
-pub fn options(unit: Unit) -> Options {
-    Options { unit, ..Options::default() }
+pub fn options(protocol: Protocol) -> Options {
+    Options { protocols: vec![protocol], ..Options::default() }
 }
 
-pub fn score_all(samples: &[Sample], predictions: &Predictions, unit: Unit) -> Scores {
+/// Our own rules, with another unit.
+pub fn by(unit: Unit) -> Protocol {
+    Protocol { unit, ..Protocol::default() }
+}
+
+pub fn score_all(samples: &[Sample], predictions: &Predictions, protocol: Protocol) -> Scores {
     let samples: Vec<_> = samples.iter().cloned().map(Ok).collect();
-    score(samples, predictions, &options(unit), |_| {}).unwrap()
+    score(samples, predictions, &options(protocol), |_| {}).unwrap()
 }
 
-/// A row of these counts.
+/// A row of these counts, by our own rules.
 pub fn row_of(key: &str, counts: Counts) -> Row {
-    let mut row = Row {
+    let outcome = judge(counts, None, &Protocol::default());
+    Row {
         dataset: "toy".to_owned(),
         split: "val".to_owned(),
         key: key.to_owned(),
         query: None,
         text: String::new(),
         image: String::new(),
-        status: Status::of_counts(counts),
-        intersection: counts.intersection,
-        union: counts.union(),
-        target_area: counts.target,
-        prediction_area: counts.prediction,
-        iou: 0.0,
-    };
-    row.iou = row.exact_iou().value();
-    row
+        status: outcome.status,
+        intersection: outcome.intersection,
+        union: outcome.union,
+        target_area: Some(counts.target),
+        prediction_area: Some(counts.prediction),
+        iou: outcome.iou.value(),
+        said_nothing: outcome.said_nothing,
+        image_area: None,
+        category: None,
+        distractors: None,
+        is_sentence: None,
+        box_iou: None,
+        points: None,
+        boundary: None,
+    }
 }

@@ -4,9 +4,9 @@ use std::collections::HashMap;
 use std::path::Path;
 
 use segzero_datasets::{
-    Error, ErrorKind, FillRegime, Geometry, ImageSource, Mask, Masks, Query, Sample, Size,
+    Error, ErrorKind, FillRegime, Geometry, ImageSource, Masks, Query, Sample, Size,
 };
-use segzero_eval::{Counts, Iou, Predictions, Status};
+use segzero_eval::{Counts, Predictions, Protocol, judge};
 use segzero_prep::image::{Filter, ImageError, Rgb, decode, encode_jpeg, resize};
 use segzero_prep::{Circle, Flags, Target, TargetOptions};
 use serde::Deserialize;
@@ -240,18 +240,13 @@ impl<'a> Builder<'a> {
     ) -> Result<Option<Prediction>, Error> {
         let Some(predictions) = self.predictions else { return Ok(None) };
         let size = truth.target.size();
-        let mask: Option<Mask> = predictions.for_query(sample, query, size).unwrap_or_default();
-        let iou = match &mask {
-            None => 0.0,
-            Some(mask) => {
-                let counts = Counts::of(truth, mask).map_err(|e| Error::new("", e))?;
-                match Status::of_counts(counts) {
-                    Status::BothEmpty => 1.0,
-                    _ => Iou::new(counts.intersection, counts.union()).value(),
-                }
-            }
+        let found = predictions.for_query(sample, query, size).unwrap_or_default();
+        let Some(found) = found.filter(|found| found.mask.size() == size) else {
+            return Ok(Some(Prediction { mask: None, iou: 0.0 }));
         };
-        Ok(Some(Prediction { mask, iou }))
+        let counts = Counts::of(truth, &found.mask).map_err(|e| Error::new("", e))?;
+        let outcome = judge(counts, found.no_target, &Protocol::default());
+        Ok(Some(Prediction { mask: Some(found.mask), iou: outcome.iou.value() }))
     }
 }
 

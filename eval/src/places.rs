@@ -1,0 +1,50 @@
+//! Predicted boxes and points against the target.
+
+use segzero_datasets::{Bbox, Mask, Size};
+
+use crate::predictions::Prediction;
+
+/// IoU of the predicted box with the target's: the best of the stated ones (VisionReasoner), the
+/// mask's where none is stated, 0 where there is no prediction; `None` where there is no target.
+/// Corners are pixel indices and areas go from corner to corner, as Seg-Zero's evaluators have it.
+pub(crate) fn box_iou(target: &Mask, prediction: Option<&Prediction>) -> Option<f64> {
+    let target_box = corners(target.bbox()?);
+    let Some(prediction) = prediction else { return Some(0.0) };
+    let best = |boxes: &[[f64; 4]]| {
+        boxes.iter().map(|found| rectangle_iou(target_box, *found)).fold(0.0, f64::max)
+    };
+    Some(match prediction.mask.bbox() {
+        _ if !prediction.boxes.is_empty() => best(&prediction.boxes),
+        Some(bbox) if prediction.mask.size() == target.size() => best(&[corners(bbox)]),
+        _ => 0.0,
+    })
+}
+
+fn corners(bbox: Bbox) -> [f64; 4] {
+    [bbox.x0, bbox.y0, bbox.x1, bbox.y1].map(f64::from)
+}
+
+/// IoU of two `[x0, y0, x1, y1]`; 0 where either has no area.
+fn rectangle_iou(a: [f64; 4], b: [f64; 4]) -> f64 {
+    let area = |r: [f64; 4]| (r[2] - r[0]).max(0.0) * (r[3] - r[1]).max(0.0);
+    let common = [a[0].max(b[0]), a[1].max(b[1]), a[2].min(b[2]), a[3].min(b[3])];
+    let intersection = area(common);
+    let union = area(a) + area(b) - intersection;
+    if union > 0.0 { intersection / union } else { 0.0 }
+}
+
+/// How many of the points lie on the target, and how many there are; `None` where there is none, or
+/// the target is not at the image's own `size`, which the points are in. A point is the pixel that
+/// it falls into.
+pub(crate) fn points_on(target: &Mask, points: &[[f64; 2]], size: Size) -> Option<[u32; 2]> {
+    if points.is_empty() || target.size() != size || target.is_empty() {
+        return None;
+    }
+    let on = points.iter().filter(|point| {
+        let [x, y] = point.map(f64::floor);
+        let inside =
+            (0.0..f64::from(size.width)).contains(&x) && (0.0..f64::from(size.height)).contains(&y);
+        inside && target.contains(x as u32, y as u32)
+    });
+    Some([on.count() as u32, points.len() as u32])
+}

@@ -1,0 +1,205 @@
+//! `segzero eval`.
+
+mod table;
+
+use std::io::Write;
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+use indicatif::{ProgressBar, ProgressStyle};
+use segzero_datasets::{Error, ReadOptions, Source};
+use segzero_eval::{
+    OnBadRecord, Options, Overrides, Predictions, Protocol, Provenance, RunWriter, Totals,
+    protocol, score_each,
+};
+use segzero_reports::write_whole;
+use serde::Serialize;
+
+use crate::failure::Failure;
+use crate::output;
+use crate::source_args::{SourceArgs, Wanted, format_hint};
+
+/// Flags of `segzero eval`.
+#[derive(clap::Args)]
+pub struct Args {
+    #[command(flatten)]
+    source: SourceArgs,
+    /// Predictions: a JSONL file, or a folder of mask images named after their keys
+    /// (docs/predictions.md).
+    #[arg(long, value_name = "PATH")]
+    pred: PathBuf,
+    /// Rules of scoring: a preset (see `segzero protocols`), a JSON file of one's own, or `all` for
+    /// every preset in one pass.
+    #[arg(long, value_name = "NAME", default_value = Protocol::DEFAULT)]
+    protocol: String,
+    #[command(flatten)]
+    overrides: Overrides,
+    /// Write the scores, with one row a unit, to this JSON file.
+    #[arg(long, value_name = "FILE")]
+    out: Option<PathBuf>,
+    /// Print the numbers as JSON instead of a table.
+    #[arg(long)]
+    json: bool,
+    /// Count samples and predictions that cannot be read instead of stopping at the first.
+    #[arg(long)]
+    skip_bad: bool,
+    /// Fail (exit code 1) unless every unit was scored on a prediction of its own.
+    #[arg(long)]
+    strict: bool,
+}
+
+/// What `--json` prints: the file of `--out` without its rows.
+#[derive(Serialize)]
+struct Overview<'a> {
+    #[serde(flatten)]
+    provenance: &'a Provenance,
+    #[serde(flatten)]
+    totals: &'a Totals,
+}
+
+/// Runs the command.
+pub fn run(args: Args) -> Result<ExitCode, Failure> {
+    let on_bad = if args.skip_bad { OnBadRecord::Skip } else { OnBadRecord::Stop };
+    let options = Options { protocols: protocols(&args)?, on_bad };
+    let source = args.source.source(Wanted::WithMasks)?;
+    let predictions =
+        Predictions::open(&args.pred, on_bad).map_err(|e| hinted(e, &args, &source))?;
+    let could_not_write = |e: std::io::Error| {
+        let out = args.out.clone().unwrap_or_default();
+        Failure::new(format_args!("could not write `{}`: {e}", out.display()))
+    };
+    let mut writer =
+        args.out.as_deref().map(RunWriter::create).transpose().map_err(could_not_write)?;
+    let scored = score_all(&args, &source, &predictions, &options, writer.as_mut())?;
+    let totals = scored.totals;
+    check_not_empty(&totals, &predictions, scored.first_key.as_deref(), &args)?;
+
+    let provenance = Provenance {
+        segzero: env!("CARGO_PKG_VERSION").to_owned(),
+        data: source.label(),
+        split: args.source.split.clone(),
+        root: Some(args.source.root.clone()),
+        images: args.source.images.clone(),
+        predictions: args.pred.clone(),
+        complete: totals.problems.is_complete(),
+        partial: Vec::new(),
+    };
+    if let (Some(out), Some(writer)) = (&args.out, &mut writer) {
+        let write = |file: &mut dyn Write| writer.finish(&provenance, &totals, file);
+        write_whole(out, write).map_err(could_not_write)?;
+    }
+    let text = match args.json {
+        true => {
+            serde_json::to_string_pretty(&Overview { provenance: &provenance, totals: &totals })
+                .map_err(Failure::new)?
+        }
+        false => table::table(&provenance, &totals),
+    };
+    output::print(&(text + "\n"))?;
+    table::warnings(&totals).lines().for_each(output::report);
+    let failed = args.strict && !provenance.complete;
+    Ok(ExitCode::from(u8::from(failed)))
+}
+
+/// The rules that the flags name: those of the rows first.
+fn protocols(args: &Args) -> Result<Vec<Protocol>, Failure> {
+    let presets = protocol::presets().map_err(Failure::new)?;
+    let chosen = if args.protocol == "all" {
+        presets
+    } else if let Some(preset) = presets.iter().find(|preset| preset.name == args.protocol) {
+        vec![preset.clone()]
+    } else if args.protocol.ends_with(".json") {
+        vec![read_protocol(&args.protocol)?]
+    } else {
+        let names: Vec<&str> = presets.iter().map(|preset| preset.name.as_str()).collect();
+        return Err(Failure::new(format_args!("there is no protocol `{}`", args.protocol))
+            .hint(format_args!("choose one of {}, `all`, or a .json file", names.join(", "))));
+    };
+    Ok(chosen.into_iter().map(|protocol| args.overrides.apply(protocol)).collect())
+}
+
+fn read_protocol(path: &str) -> Result<Protocol, Failure> {
+    let text = std::fs::read_to_string(path)
+        .map_err(|e| Failure::new(format_args!("could not read `{path}`: {e}")))?;
+    serde_json::from_str(&text).map_err(|e| {
+        Failure::new(format_args!("could not read `{path}`: {e}"))
+            .hint("`segzero protocols --json NAME` prints a preset as such a file")
+    })
+}
+
+/// What was scored.
+struct Scored {
+    totals: Totals,
+    /// Key of the first query, as an example for messages.
+    first_key: Option<String>,
+}
+
+fn score_all(
+    args: &Args,
+    source: &Source,
+    predictions: &Predictions,
+    options: &Options,
+    mut writer: Option<&mut RunWriter>,
+) -> Result<Scored, Failure> {
+    // The size of an image is all that scoring needs of it.
+    let read = ReadOptions { skip_images: true, ..args.source.read_options() };
+    let mut first_key = None;
+    let samples = source.samples(&read).map_err(|e| hinted(e, args, source))?.inspect(|sample| {
+        if let (None, Ok(sample)) = (&first_key, sample) {
+            first_key = sample.queries.first().map(|query| sample.query_key(query));
+        }
+    });
+    let progress = ProgressBar::new_spinner().with_style(
+        ProgressStyle::with_template("{spinner} {human_pos} samples scored ({per_sec})")
+            .unwrap_or_else(|_| ProgressStyle::default_spinner()),
+    );
+    let out = args.out.clone().unwrap_or_default();
+    let keep = |row| match &mut writer {
+        Some(writer) => writer.row(&row).map_err(|e| Error::new(&out, e)),
+        None => Ok(()),
+    };
+    let scored =
+        score_each(samples, predictions, options, keep, |done| progress.set_position(done));
+    progress.finish_and_clear();
+    let (totals, _) = scored.map_err(|e| hinted(e, args, source))?;
+    Ok(Scored { totals, first_key })
+}
+
+/// An error of reading, with the place where the format of its file is described.
+fn hinted(error: Error, args: &Args, source: &Source) -> Failure {
+    let about_predictions = error.path.starts_with(&args.pred);
+    Failure::from(error).or_hint(match about_predictions {
+        true => FORMS,
+        false => format_hint(source.format),
+    })
+}
+
+const FORMS: &str = "docs/predictions.md lists the forms of a prediction; `--skip-bad` counts bad \
+                     records instead of stopping";
+
+/// No samples, or predictions for others only, is a mistake rather than a score of zero.
+fn check_not_empty(
+    totals: &Totals,
+    predictions: &Predictions,
+    first_key: Option<&str>,
+    args: &Args,
+) -> Result<(), Failure> {
+    let units = totals.summary.n + totals.summary.skipped;
+    let Some(first_key) = first_key.filter(|_| units > 0) else {
+        let split = args.source.split.as_deref().unwrap_or("any split");
+        return Err(Failure::new(format_args!("there is no sample to score in {split}"))
+            .hint("`segzero inspect` lists the splits and what cannot be read"));
+    };
+    if totals.problems.missing.count < units {
+        return Ok(());
+    }
+    let path = args.pred.display();
+    Err(match totals.problems.unmatched.first.first() {
+        None => Failure::new(format_args!("there is no prediction in `{path}`")).hint(FORMS),
+        Some(theirs) => Failure::new(format_args!(
+            "none of the {} predictions in `{path}` belongs to a sample",
+            predictions.len()
+        ))
+        .hint(format_args!("samples have keys such as `{first_key}`, predictions `{theirs}`")),
+    })
+}

@@ -9,6 +9,7 @@
 //! gIoU is the mean of the units' IoUs (also called mIoU); cIoU is the sum of intersections over
 //! the sum of unions (also oIoU, overall IoU).
 
+mod boundary;
 mod breakdown;
 mod cell;
 mod counts;
@@ -25,6 +26,7 @@ mod size;
 mod summary;
 mod truth;
 
+pub use boundary::{BOUNDARY_RATIO, boundary_counts, boundary_distance};
 pub use breakdown::{Axis, Breakdown, Group, Groups};
 pub use cell::Cell;
 pub use counts::Counts;

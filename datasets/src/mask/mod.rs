@@ -5,6 +5,7 @@
 //! the C code reads past its buffers or hangs.
 
 mod bitmap;
+mod boundary;
 mod crossings;
 mod error;
 mod file;

@@ -18,6 +18,7 @@ mod judge;
 mod places;
 pub mod predictions;
 pub mod protocol;
+pub mod resample;
 mod row;
 mod run;
 mod score;

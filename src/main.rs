@@ -32,6 +32,8 @@ enum Command {
     Preview(commands::preview::Args),
     /// Score predicted masks: per-sample IoU, gIoU, cIoU.
     Eval(commands::eval::Args),
+    /// Published figures of the field, your own among them, and arithmetic that they must satisfy.
+    Leaderboard(commands::leaderboard::Args),
 }
 
 fn main() -> ExitCode {
@@ -56,6 +58,7 @@ impl Command {
             Self::Prep(args) => commands::prep::run(args),
             Self::Preview(args) => commands::preview::run(args),
             Self::Eval(args) => commands::eval::run(args),
+            Self::Leaderboard(args) => commands::leaderboard::run(args),
         }
     }
 }

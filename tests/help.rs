@@ -7,7 +7,7 @@ use std::process::{Command, Stdio};
 
 use common::{Data, segzero, text};
 
-const COMMANDS: [&str; 5] = ["demo", "inspect", "prep", "preview", "eval"];
+const COMMANDS: [&str; 6] = ["demo", "inspect", "prep", "preview", "eval", "leaderboard"];
 
 #[test]
 fn every_command_explains_itself() {

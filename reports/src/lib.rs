@@ -1,5 +1,6 @@
 //! Pages, contact sheets and tables that people look at.
 
+pub mod leaderboard;
 pub mod preview;
 pub mod sheet;
 mod write;

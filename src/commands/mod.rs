@@ -3,5 +3,6 @@
 pub mod demo;
 pub mod eval;
 pub mod inspect;
+pub mod leaderboard;
 pub mod prep;
 pub mod preview;

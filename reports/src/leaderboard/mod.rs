@@ -1,0 +1,26 @@
+//! Published figures of the field, shipped as data; tables of them with one's own runs at the place
+//! they earn, and what a reader must know before comparing two rows.
+//!
+//! A [`Figure`] is one number with its metric, protocol, source and status; `reports/leaderboard/`
+//! holds them as CSV ([`shipped`], [`read()`]). A [`Board`] is a table of them. [`check()`] is the
+//! arithmetic that published figures must satisfy.
+
+mod board;
+mod caveat;
+pub mod check;
+mod figure;
+mod percent;
+pub mod read;
+pub mod render;
+mod run;
+
+pub use board::{Board, Cell, Column, NoSuchColumn, Row, Selection, Source, Trust};
+pub use caveat::Caveat;
+pub use check::{Fault, Finding, check};
+pub use figure::{Figure, FigureStatus, IgnoreRule, Metric, Part, SampleUnit};
+pub use percent::Percent;
+pub use read::{COLUMNS, read, shipped};
+pub use run::{Run, SETS};
+
+#[cfg(test)]
+mod tests;

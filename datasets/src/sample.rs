@@ -27,6 +27,8 @@ pub struct Sample {
     pub ann_ids: Vec<i64>,
     /// COCO category names, one per annotation where known.
     pub categories: Vec<String>,
+    /// COCO category ids, one per annotation where known.
+    pub category_ids: Vec<i64>,
     /// COCO's `iscrowd` of any of the annotations.
     pub is_crowd: bool,
     /// Other annotations of the image that have the category of the first of its own, where the

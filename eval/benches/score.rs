@@ -153,6 +153,7 @@ fn sample(i: usize, target: Mask) -> Sample {
         ref_id: None,
         ann_ids: Vec::new(),
         categories: Vec::new(),
+        category_ids: Vec::new(),
         is_crowd: false,
         distractors: None,
         is_sentence: None,

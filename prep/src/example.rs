@@ -193,6 +193,7 @@ mod tests {
             ref_id: None,
             ann_ids: ann_ids.to_vec(),
             categories: vec![],
+            category_ids: Vec::new(),
             is_crowd: false,
             distractors: None,
             is_sentence: None,

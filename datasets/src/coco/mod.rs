@@ -156,6 +156,7 @@ impl Reader {
             ref_id: None,
             ann_ids: vec![id],
             categories: vec![category.to_owned()],
+            category_ids: vec![annotation.category_id],
             is_crowd: annotation.is_crowd,
             distractors: None,
             is_sentence: None,

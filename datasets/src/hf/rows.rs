@@ -56,6 +56,7 @@ pub(super) fn sample(
         key,
         ref_id: None,
         categories: Vec::new(),
+        category_ids: Vec::new(),
         is_crowd: false,
         distractors: None,
         is_sentence: None,

@@ -77,6 +77,7 @@ fn read(
         ref_id: None,
         ann_ids: Vec::new(),
         categories: Vec::new(),
+        category_ids: Vec::new(),
         is_crowd: false,
         distractors: None,
         is_sentence: record.is_sentence,

@@ -90,6 +90,7 @@ impl Joiner {
             queries: record.queries,
             ref_id: Some(record.ref_id),
             categories: annotations.iter().filter_map(category).collect(),
+            category_ids: annotations.iter().map(|a| a.category_id).collect(),
             is_crowd: annotations.iter().any(|a| a.is_crowd),
             distractors: None,
             is_sentence: None,

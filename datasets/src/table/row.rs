@@ -125,6 +125,7 @@ impl Row {
             ref_id: None,
             ann_ids: Vec::new(),
             categories: self.category.into_iter().collect(),
+            category_ids: Vec::new(),
             is_crowd: false,
             distractors: None,
             is_sentence: None,

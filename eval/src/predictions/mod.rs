@@ -4,6 +4,7 @@
 //! path) and are read when their sample is scored, so memory is about the size of the JSONL file, or
 //! of the folder's file names: 100,000 predictions of 500 bytes take about 65 MB.
 
+mod fields;
 mod folder;
 mod jsonl;
 

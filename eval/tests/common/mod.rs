@@ -50,6 +50,7 @@ pub fn sample(key: &str, queries: &[i64], geometry: Geometry) -> Sample {
         ref_id: None,
         ann_ids: Vec::new(),
         categories: Vec::new(),
+        category_ids: Vec::new(),
         is_crowd: false,
         distractors: None,
         is_sentence: None,

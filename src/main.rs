@@ -30,10 +30,12 @@ enum Command {
     Prep(commands::prep::Args),
     /// Draw masks, boxes and circles on the images: an HTML page and a contact sheet.
     Preview(commands::preview::Args),
-    /// Score predicted masks: per-sample IoU, gIoU, cIoU.
+    /// Score predicted masks: gIoU and cIoU under any published protocol.
     Eval(commands::eval::Args),
     /// Published figures of the field, your own among them, and arithmetic that they must satisfy.
     Leaderboard(commands::leaderboard::Args),
+    /// List the protocols: every rule, and where it was read.
+    Protocols(commands::protocols::Args),
 }
 
 fn main() -> ExitCode {
@@ -59,6 +61,7 @@ impl Command {
             Self::Preview(args) => commands::preview::run(args),
             Self::Eval(args) => commands::eval::run(args),
             Self::Leaderboard(args) => commands::leaderboard::run(args),
+            Self::Protocols(args) => commands::protocols::run(args),
         }
     }
 }

@@ -6,3 +6,4 @@ pub mod inspect;
 pub mod leaderboard;
 pub mod prep;
 pub mod preview;
+pub mod protocols;

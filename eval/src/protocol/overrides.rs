@@ -3,7 +3,8 @@
 use segzero_datasets::FillRegime;
 
 use super::{
-    Empty, Frame, Ignore, MeanOver, Missing, NoTarget, Overlap, Protocol, Raster, Reach, Unit,
+    Empty, Epsilon, Frame, Ignore, MeanOver, Missing, NoTarget, Overlap, Protocol, Raster, Reach,
+    Unit,
 };
 
 /// Fields to change in a protocol. One flag a field; the names are those of [`Protocol`].
@@ -85,6 +86,38 @@ impl Overrides {
             protocol.name = format!("{}, {change}", protocol.name);
         }
         protocol
+    }
+}
+
+impl Protocol {
+    /// Every rule with its value, named and spelled as the flag that overrides it.
+    pub fn fields(&self) -> Vec<(&'static str, String)> {
+        let headline: Vec<String> = self.headline.iter().map(spelled).collect();
+        let thresholds: Vec<String> = self.thresholds.iter().map(|t| format!("0.{t}")).collect();
+        let Epsilon { iou, mean, cumulative } = self.epsilon;
+        vec![
+            ("unit", spelled(&self.unit)),
+            ("raster", spelled(&self.raster)),
+            ("fill", spelled(&self.fill)),
+            ("overlap", spelled(&self.overlap)),
+            ("ignore", spelled(&self.ignore)),
+            ("frame", spelled(&self.frame)),
+            ("empty", spelled(&self.empty)),
+            ("no-target", spelled(&self.no_target)),
+            ("missing", spelled(&self.missing)),
+            ("mean", spelled(&self.mean)),
+            ("precision", spelled(&self.precision)),
+            ("thresholds", thresholds.join(" ")),
+            ("epsilon", format!("{iou:e} {mean:e} {cumulative:e}").replace("0e0", "0")),
+            ("replicas", self.replicas.to_string()),
+            ("headline", headline.join(" ")),
+        ]
+    }
+
+    /// The rules in which this protocol differs from another: name, its value, the other's.
+    pub fn differences(&self, other: &Self) -> Vec<(&'static str, String, String)> {
+        let pairs = self.fields().into_iter().zip(other.fields());
+        pairs.filter(|(a, b)| a.1 != b.1).map(|(a, b)| (a.0, a.1, b.1)).collect()
     }
 }
 

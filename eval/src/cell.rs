@@ -5,6 +5,7 @@ use std::hash::Hash;
 use ahash::RandomState;
 
 use crate::breakdown::Groups;
+use crate::places::Places;
 use crate::{Iou, IouSum, Outcome, Row, Status};
 
 /// What the numbers need of a row: a million of them take 130 MB, a million rows three times that.
@@ -61,7 +62,7 @@ impl Cell {
     }
 
     /// The same unit with another outcome.
-    pub(crate) fn with(&self, outcome: &Outcome, target: u64) -> Self {
+    pub(crate) fn with(&self, outcome: &Outcome, target: u64, places: Places) -> Self {
         Self {
             status: outcome.status,
             said_nothing: outcome.said_nothing,
@@ -69,6 +70,8 @@ impl Cell {
             intersection: outcome.intersection,
             union: outcome.union,
             iou: outcome.iou,
+            box_iou: places.box_iou.unwrap_or(-1.0),
+            points: places.points.unwrap_or_default(),
             ..*self
         }
     }

@@ -4,10 +4,31 @@ use segzero_datasets::{Bbox, Mask, Size};
 
 use crate::predictions::Prediction;
 
-/// IoU of the predicted box with the target's: the best of the stated ones (VisionReasoner), the
-/// mask's where none is stated, 0 where there is no prediction; `None` where there is no target.
-/// Corners are pixel indices and areas go from corner to corner, as Seg-Zero's evaluators have it.
-pub(crate) fn box_iou(target: &Mask, prediction: Option<&Prediction>) -> Option<f64> {
+/// How well boxes and points meet a target.
+#[derive(Clone, Copy, Debug, Default, PartialEq)]
+pub(crate) struct Places {
+    /// IoU of the predicted box with the target's.
+    pub box_iou: Option<f64>,
+    /// The predicted points that lie on the target, and all of them.
+    pub points: Option<[u32; 2]>,
+}
+
+impl Places {
+    /// Boxes and points are in pixels of the image, so there is nothing to say of a target that is
+    /// not at the image's own `size`.
+    pub fn of(target: &Mask, prediction: Option<&Prediction>, size: Size) -> Self {
+        if target.size() != size {
+            return Self::default();
+        }
+        let points = prediction.and_then(|found| points_on(target, &found.points));
+        Self { box_iou: box_iou(target, prediction), points }
+    }
+}
+
+/// The best of the stated boxes (VisionReasoner), the mask's where none is stated, 0 where there is
+/// no prediction; `None` where there is no target. Corners are pixel indices and areas go from
+/// corner to corner, as Seg-Zero's evaluators have it.
+fn box_iou(target: &Mask, prediction: Option<&Prediction>) -> Option<f64> {
     let target_box = corners(target.bbox()?);
     let Some(prediction) = prediction else { return Some(0.0) };
     let best = |boxes: &[[f64; 4]]| {
@@ -33,13 +54,13 @@ fn rectangle_iou(a: [f64; 4], b: [f64; 4]) -> f64 {
     if union > 0.0 { intersection / union } else { 0.0 }
 }
 
-/// How many of the points lie on the target, and how many there are; `None` where there is none, or
-/// the target is not at the image's own `size`, which the points are in. A point is the pixel that
-/// it falls into.
-pub(crate) fn points_on(target: &Mask, points: &[[f64; 2]], size: Size) -> Option<[u32; 2]> {
-    if points.is_empty() || target.size() != size || target.is_empty() {
+/// How many of the points lie on the target, and how many there are; `None` where there is none of
+/// either. A point is the pixel that it falls into.
+fn points_on(target: &Mask, points: &[[f64; 2]]) -> Option<[u32; 2]> {
+    if points.is_empty() || target.is_empty() {
         return None;
     }
+    let size = target.size();
     let on = points.iter().filter(|point| {
         let [x, y] = point.map(f64::floor);
         let inside =

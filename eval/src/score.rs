@@ -4,7 +4,7 @@ use rayon::prelude::*;
 use segzero_datasets::{Error, Geometry, Mask, MaskError, Query, Sample, Size};
 
 use crate::judge::{judge, judge_missing};
-use crate::places::{box_iou, points_on};
+use crate::places::Places;
 use crate::predictions::{OnBadRecord, Prediction, Predictions, is_size_mismatch};
 use crate::protocol::{Protocol, Unit};
 use crate::scores::Seen;
@@ -88,14 +88,21 @@ pub fn score_each(
 struct Scored {
     /// The row, as the first protocol has it where that scores this unit.
     row: Row,
-    /// The outcome under every protocol, with the target's area there; `None` where the protocol's
-    /// unit is another.
-    outcomes: Vec<Option<(Outcome, u64)>>,
+    /// The unit under every protocol; `None` where the protocol's unit is another.
+    judged: Vec<Option<Judged>>,
     /// Which prediction was used.
     used: Option<usize>,
     /// Why the prediction could not be used.
     fault: Option<Error>,
     filled_box: bool,
+}
+
+/// One unit under one protocol.
+struct Judged {
+    outcome: Outcome,
+    /// Pixels of the target.
+    target: u64,
+    places: Places,
 }
 
 /// Gathers units in order.
@@ -136,11 +143,11 @@ impl<'a, F: FnMut(Row) -> Result<(), Error>> Collected<'a, F> {
                 self.used[position] = true;
             }
             let cell = Cell::of(&unit.row);
-            for (cells, outcome) in self.cells.iter_mut().zip(&unit.outcomes) {
-                cells.extend(outcome.as_ref().map(|(outcome, area)| cell.with(outcome, *area)));
+            for (cells, judged) in self.cells.iter_mut().zip(&unit.judged) {
+                cells.extend(judged.as_ref().map(|j| cell.with(&j.outcome, j.target, j.places)));
             }
             // A unit that only other protocols score is in their numbers alone.
-            if unit.outcomes.first().is_some_and(Option::is_some) {
+            if unit.judged.first().is_some_and(Option::is_some) {
                 self.note(&mut unit, &cell)?;
                 (self.on_row)(unit.row)?;
             }
@@ -259,14 +266,15 @@ fn score_unit(
         Err(error) => (None, Some(error)),
     };
     let mut counted = Counted::new(truths, prediction.as_ref(), size);
-    let mut outcomes = Vec::with_capacity(options.protocols.len());
+    let mut judged = Vec::with_capacity(options.protocols.len());
     for (position, protocol) in options.protocols.iter().enumerate() {
         if !ask.is_of(protocol.unit) {
-            outcomes.push(None);
+            judged.push(None);
             continue;
         }
         let at = truths.position(position);
-        let area = truths.all()[at].target.area();
+        let target = &truths.all()[at].target;
+        let area = target.area();
         let outcome = match counted.at(at) {
             Ok(Some(counts)) => {
                 judge(counts, prediction.as_ref().and_then(|p| p.no_target), protocol)
@@ -286,26 +294,26 @@ fn score_unit(
                 judge_missing(Status::SizeMismatch, area, protocol)
             }
         };
-        outcomes.push(Some((outcome, area)));
+        let places = Places::of(target, prediction.as_ref(), size);
+        judged.push(Some(Judged { outcome, target: area, places }));
     }
     let filled_box = prediction.as_ref().is_some_and(|p| p.filled_box);
     let mut row = row_of(sample, query, ask, size);
-    if let Some((outcome, area)) = outcomes.iter().flatten().next() {
+    if let Some(Judged { outcome, target, places }) = judged.iter().flatten().next() {
         row.status = outcome.status;
         row.intersection = outcome.intersection;
         row.union = outcome.union;
         row.iou = outcome.iou.value();
         row.said_nothing = outcome.said_nothing;
-        row.target_area = Some(*area);
+        row.target_area = Some(*target);
+        row.box_iou = places.box_iou;
+        row.points = places.points;
     }
     let at = options.protocols.iter().position(|protocol| ask.is_of(protocol.unit)).unwrap_or(0);
-    let truth = &truths.all()[truths.position(at)];
     if let Ok(Some(counts)) = counted.at(truths.position(at)) {
         row.prediction_area = Some(counts.prediction);
     }
-    row.box_iou = box_iou(&truth.target, prediction.as_ref());
-    row.points = prediction.as_ref().and_then(|p| points_on(&truth.target, &p.points, size));
-    Ok(Scored { row, outcomes, used, fault, filled_box })
+    Ok(Scored { row, judged, used, fault, filled_box })
 }
 
 /// The counts of one prediction against each of the truths, taken once where they are asked for.

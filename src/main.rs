@@ -32,6 +32,8 @@ enum Command {
     Preview(commands::preview::Args),
     /// Score predicted masks: gIoU and cIoU under any published protocol.
     Eval(commands::eval::Args),
+    /// Score answers to questions about images: ChartQA's and TextVQA's accuracy.
+    Vqa(commands::vqa::Args),
     /// Published figures of the field, your own among them, and arithmetic that they must satisfy.
     Leaderboard(commands::leaderboard::Args),
     /// List the protocols: every rule, and where it was read.
@@ -60,6 +62,7 @@ impl Command {
             Self::Prep(args) => commands::prep::run(args),
             Self::Preview(args) => commands::preview::run(args),
             Self::Eval(args) => commands::eval::run(args),
+            Self::Vqa(args) => commands::vqa::run(args),
             Self::Leaderboard(args) => commands::leaderboard::run(args),
             Self::Protocols(args) => commands::protocols::run(args),
         }

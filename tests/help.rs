@@ -7,7 +7,7 @@ use std::process::{Command, Stdio};
 
 use common::{Data, segzero, text};
 
-const COMMANDS: [&str; 6] = ["demo", "inspect", "prep", "preview", "eval", "leaderboard"];
+const COMMANDS: [&str; 7] = ["demo", "inspect", "prep", "preview", "eval", "vqa", "leaderboard"];
 
 #[test]
 fn every_command_explains_itself() {

@@ -26,6 +26,7 @@ mod scores;
 mod size;
 mod summary;
 mod truth;
+pub mod vqa;
 
 pub use boundary::{BOUNDARY_RATIO, boundary_counts, boundary_distance};
 pub use breakdown::{Axis, Breakdown, Group, Groups};

@@ -7,3 +7,4 @@ pub mod leaderboard;
 pub mod prep;
 pub mod preview;
 pub mod protocols;
+pub mod vqa;

@@ -3,6 +3,7 @@
 use segzero_datasets::{Bbox, Mask, Size};
 
 use crate::predictions::Prediction;
+use crate::truth::Truth;
 
 /// How well boxes and points meet a target.
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
@@ -16,29 +17,26 @@ pub(crate) struct Places {
 impl Places {
     /// Boxes and points are in pixels of the image, so there is nothing to say of a target that is
     /// not at the image's own `size`.
-    pub fn of(target: &Mask, prediction: Option<&Prediction>, size: Size) -> Self {
-        if target.size() != size {
+    pub fn of(truth: &Truth, prediction: Option<&Prediction>, size: Size) -> Self {
+        if truth.target.size() != size {
             return Self::default();
         }
-        let points = prediction.and_then(|found| points_on(target, &found.points));
-        Self { box_iou: box_iou(target, prediction), points }
+        let points = prediction.and_then(|found| points_on(&truth.target, &found.points));
+        Self { box_iou: truth.bbox.map(|bbox| box_iou(bbox, size, prediction)), points }
     }
 }
 
 /// The best of the stated boxes (VisionReasoner), the mask's where none is stated, 0 where there is
-/// no prediction; `None` where there is no target. Corners are pixel indices and areas go from
-/// corner to corner, as Seg-Zero's evaluators have it.
-fn box_iou(target: &Mask, prediction: Option<&Prediction>) -> Option<f64> {
-    let target_box = corners(target.bbox()?);
-    let Some(prediction) = prediction else { return Some(0.0) };
-    let best = |boxes: &[[f64; 4]]| {
-        boxes.iter().map(|found| rectangle_iou(target_box, *found)).fold(0.0, f64::max)
-    };
-    Some(match prediction.mask.bbox() {
-        _ if !prediction.boxes.is_empty() => best(&prediction.boxes),
-        Some(bbox) if prediction.mask.size() == target.size() => best(&[corners(bbox)]),
-        _ => 0.0,
-    })
+/// no prediction for an image of this size. Corners are pixel indices and areas go from corner to
+/// corner, as Seg-Zero's evaluators have it.
+fn box_iou(target: Bbox, size: Size, prediction: Option<&Prediction>) -> f64 {
+    let Some(Prediction { mask, boxes, .. }) = prediction else { return 0.0 };
+    let iou = |found: [f64; 4]| rectangle_iou(corners(target), found);
+    if !boxes.is_empty() {
+        return boxes.iter().map(|&found| iou(found)).fold(0.0, f64::max);
+    }
+    let of_mask = mask.bbox().filter(|_| mask.size() == size);
+    of_mask.map_or(0.0, |bbox| iou(corners(bbox)))
 }
 
 fn corners(bbox: Bbox) -> [f64; 4] {

@@ -5,7 +5,7 @@ use segzero_datasets::{Error, Geometry, Mask, MaskError, Query, Sample, Size};
 
 use crate::judge::{judge, judge_missing};
 use crate::places::Places;
-use crate::predictions::{OnBadRecord, Prediction, Predictions, is_size_mismatch};
+use crate::predictions::{OnBadRecord, Prediction, Predictions, Reader, is_size_mismatch};
 use crate::protocol::{Protocol, Unit};
 use crate::scores::Seen;
 use crate::size::sample_size;
@@ -30,6 +30,9 @@ impl Default for Options {
 /// Samples that are read while as many are being scored.
 /// Few enough that their masks are still in the cache when they are scored.
 const CHUNK: usize = 256;
+
+/// Samples that one thread scores in a row, so that it reads their predictions in a row.
+const PIECE: usize = 32;
 
 /// Scores every sample and keeps the rows.
 ///
@@ -72,9 +75,13 @@ pub fn score_each(
     let mut done = 0;
     while !chunk.is_empty() {
         done += chunk.len() as u64;
-        let score_one = |sample: Result<Sample, Error>| score_sample(sample?, predictions, options);
-        let (next, scored) =
-            rayon::join(&mut take, || chunk.into_par_iter().map(score_one).collect::<Vec<_>>());
+        let score_one =
+            |reader: &mut Reader<'_>, sample: Result<_, _>| score_sample(sample?, reader, options);
+        let score_all = || {
+            let samples = chunk.into_par_iter().with_min_len(PIECE);
+            samples.map_init(|| Reader::new(predictions), score_one).collect::<Vec<_>>()
+        };
+        let (next, scored) = rayon::join(&mut take, score_all);
         for result in scored {
             collected.add(result)?;
         }
@@ -221,7 +228,7 @@ impl Ask {
 /// When the sample itself has no readable mask.
 fn score_sample(
     mut sample: Sample,
-    predictions: &Predictions,
+    reader: &mut Reader<'_>,
     options: &Options,
 ) -> Result<Vec<Scored>, Error> {
     let size = sample_size(&sample);
@@ -243,77 +250,90 @@ fn score_sample(
     let asks = queries
         .chain([Ask::Sample])
         .filter(|ask| options.protocols.iter().any(|protocol| ask.is_of(protocol.unit)));
-    asks.map(|ask| score_unit(&sample, ask, size, &truths, predictions, options).map_err(named))
-        .collect()
+    let mut scorer = Scorer { sample: &sample, size, truths: &truths, options, reader, held: None };
+    Ok(asks.map(|ask| scorer.score(ask)).collect())
 }
 
-/// One unit under every protocol that scores it.
-fn score_unit(
-    sample: &Sample,
-    ask: Ask,
+/// Scores the units of one sample.
+struct Scorer<'a, 'p> {
+    sample: &'a Sample,
     size: Size,
-    truths: &Truths,
-    predictions: &Predictions,
-    options: &Options,
-) -> Result<Scored, Error> {
-    let query = &sample.queries[match ask {
-        Ask::Query(position) => position,
-        Ask::Sample => 0,
-    }];
-    let used = find(sample, query, predictions, ask);
-    let (prediction, mut fault) = match used.map(|at| predictions.get(at, size)).transpose() {
-        Ok(prediction) => (prediction, None),
-        Err(error) => (None, Some(error)),
-    };
-    let mut counted = Counted::new(truths, prediction.as_ref(), size);
-    let mut judged = Vec::with_capacity(options.protocols.len());
-    for (position, protocol) in options.protocols.iter().enumerate() {
-        if !ask.is_of(protocol.unit) {
-            judged.push(None);
-            continue;
-        }
-        let at = truths.position(position);
-        let target = &truths.all()[at].target;
-        let area = target.area();
-        let outcome = match counted.at(at) {
-            Ok(Some(counts)) => {
-                judge(counts, prediction.as_ref().and_then(|p| p.no_target), protocol)
+    truths: &'a Truths,
+    options: &'a Options,
+    reader: &'a mut Reader<'p>,
+    /// The last prediction and its position: queries may share that of their sample.
+    held: Option<(usize, Prediction)>,
+}
+
+impl Scorer<'_, '_> {
+    /// One unit under every protocol that scores it.
+    fn score(&mut self, ask: Ask) -> Scored {
+        let Self { sample, size, truths, options, .. } = *self;
+        let query = &sample.queries[match ask {
+            Ask::Query(position) => position,
+            Ask::Sample => 0,
+        }];
+        let used = find(sample, query, self.reader.predictions, ask);
+        let mut fault = used.and_then(|position| self.hold(position).err());
+        let held = self.held.as_ref().filter(|(position, _)| used == Some(*position));
+        let prediction = held.map(|(_, prediction)| prediction);
+        let mut counted = Counted::new(truths, prediction, size);
+        let mut judged = Vec::with_capacity(options.protocols.len());
+        for (position, protocol) in options.protocols.iter().enumerate() {
+            if !ask.is_of(protocol.unit) {
+                judged.push(None);
+                continue;
             }
-            Ok(None) => {
-                let why = match &fault {
-                    None => Status::Missing,
-                    Some(error) if is_size_mismatch(error) => Status::SizeMismatch,
-                    Some(_) => Status::Unreadable,
-                };
-                judge_missing(why, area, protocol)
-            }
-            Err(mismatch) => {
-                if position == 0 {
-                    fault = Some(predictions.error_at(used, mismatch));
+            let at = truths.position(position);
+            let target = truths.all()[at].area;
+            let outcome = match counted.at(at) {
+                Ok(Some(counts)) => judge(counts, prediction.and_then(|p| p.no_target), protocol),
+                Ok(None) => judge_missing(why_missing(fault.as_ref()), target, protocol),
+                Err(mismatch) => {
+                    if position == 0 {
+                        fault = Some(self.reader.predictions.error_at(used, mismatch));
+                    }
+                    judge_missing(Status::SizeMismatch, target, protocol)
                 }
-                judge_missing(Status::SizeMismatch, area, protocol)
-            }
-        };
-        let places = Places::of(target, prediction.as_ref(), size);
-        judged.push(Some(Judged { outcome, target: area, places }));
+            };
+            judged.push(Some(Judged { outcome, target, places: counted.places(at) }));
+        }
+        let mut row = row_of(sample, query, ask, size);
+        if let Some(Judged { outcome, target, places }) = judged.iter().flatten().next() {
+            row.status = outcome.status;
+            row.intersection = outcome.intersection;
+            row.union = outcome.union;
+            row.iou = outcome.iou.value();
+            row.said_nothing = outcome.said_nothing;
+            row.target_area = Some(*target);
+            row.box_iou = places.box_iou;
+            row.points = places.points;
+        }
+        let first = options.protocols.iter().position(|protocol| ask.is_of(protocol.unit));
+        if let Ok(Some(counts)) = counted.at(truths.position(first.unwrap_or(0))) {
+            row.prediction_area = Some(counts.prediction);
+        }
+        let filled_box = prediction.is_some_and(|p| p.filled_box);
+        Scored { row, judged, used, fault, filled_box }
     }
-    let filled_box = prediction.as_ref().is_some_and(|p| p.filled_box);
-    let mut row = row_of(sample, query, ask, size);
-    if let Some(Judged { outcome, target, places }) = judged.iter().flatten().next() {
-        row.status = outcome.status;
-        row.intersection = outcome.intersection;
-        row.union = outcome.union;
-        row.iou = outcome.iou.value();
-        row.said_nothing = outcome.said_nothing;
-        row.target_area = Some(*target);
-        row.box_iou = places.box_iou;
-        row.points = places.points;
+
+    /// Reads a prediction, unless it was the last to be read.
+    fn hold(&mut self, position: usize) -> Result<(), Error> {
+        if self.held.as_ref().is_none_or(|(held, _)| *held != position) {
+            self.held = None;
+            self.held = Some((position, self.reader.get(position, self.size)?));
+        }
+        Ok(())
     }
-    let at = options.protocols.iter().position(|protocol| ask.is_of(protocol.unit)).unwrap_or(0);
-    if let Ok(Some(counts)) = counted.at(truths.position(at)) {
-        row.prediction_area = Some(counts.prediction);
+}
+
+/// Why there is no prediction.
+fn why_missing(fault: Option<&Error>) -> Status {
+    match fault {
+        None => Status::Missing,
+        Some(error) if is_size_mismatch(error) => Status::SizeMismatch,
+        Some(_) => Status::Unreadable,
     }
-    Ok(Scored { row, judged, used, fault, filled_box })
 }
 
 /// The counts of one prediction against each of the truths, taken once where they are asked for.
@@ -323,12 +343,20 @@ struct Counted<'a> {
     size: Size,
     resized: Vec<Mask>,
     counts: Vec<Option<Counts>>,
+    places: Vec<Option<Places>>,
 }
 
 impl<'a> Counted<'a> {
     fn new(truths: &'a Truths, prediction: Option<&'a Prediction>, size: Size) -> Self {
-        let counts = vec![None; truths.all().len()];
-        Self { truths, prediction, size, resized: Vec::new(), counts }
+        let truth_count = truths.all().len();
+        let (counts, places) = (vec![None; truth_count], vec![None; truth_count]);
+        Self { truths, prediction, size, resized: Vec::new(), counts, places }
+    }
+
+    /// How boxes and points meet a truth.
+    fn places(&mut self, position: usize) -> Places {
+        let of = || Places::of(&self.truths.all()[position], self.prediction, self.size);
+        *self.places[position].get_or_insert_with(of)
     }
 
     /// The counts against a truth; `None` where there is no prediction.

@@ -1,6 +1,6 @@
 //! [`Truths`]: one target under the rules of several protocols, rasterised once where rules agree.
 
-use segzero_datasets::{Error, FillRegime, Geometry, Mask, MaskError, Masks, Size};
+use segzero_datasets::{Bbox, Error, FillRegime, Geometry, Mask, MaskError, Masks, Size};
 
 use crate::Counts;
 use crate::protocol::{Frame, Ignore, Overlap, Protocol, Raster};
@@ -12,6 +12,10 @@ pub(crate) struct Truth {
     pub target: Mask,
     /// Pixels that count on neither side.
     pub ignore: Option<Mask>,
+    /// Number of pixels to find.
+    pub area: u64,
+    /// The target's box.
+    pub bbox: Option<Bbox>,
 }
 
 impl Truth {
@@ -36,7 +40,7 @@ impl Truth {
             target = target.resized_nearest(size)?;
             ignore = ignore.map(|ignore| ignore.resized_nearest(size)).transpose()?;
         }
-        Ok(Self { target, ignore })
+        Ok(Self { ignore, area: target.area(), bbox: target.bbox(), target })
     }
 
     /// Counts of a prediction of the target's size.
@@ -51,7 +55,7 @@ impl Truth {
         };
         Ok(Counts {
             intersection: self.target.intersection_area(prediction)?,
-            target: self.target.area(),
+            target: self.area,
             prediction: prediction.area(),
         })
     }

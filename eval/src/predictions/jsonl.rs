@@ -28,31 +28,57 @@ pub fn prediction_line(key: &str, mask: &Mask) -> String {
     format!(r#"{{"key":{key},"size":[{height},{width}],"counts":{counts}}}"#)
 }
 
-/// Reads the file line by line, keeping only keys and compact masks.
+/// Reads the file line by line, keeping only the keys' hashes and where the lines are.
 pub(super) fn read(path: &Path, on_bad: OnBadRecord) -> Result<Predictions, Error> {
-    let file = File::open(path).map_err(|e| Error::new(path, e))?;
-    let mut reader = BufReader::with_capacity(1 << 18, file);
     let mut predictions = Predictions { path: path.to_owned(), ..Predictions::default() };
-    let mut buffer = Vec::new();
+    let mut file = File::open(path).map_err(|e| Error::new(path, e))?;
+    let metadata = file.metadata().map_err(|e| Error::new(path, e))?;
+    if metadata.is_file() {
+        index(BufReader::with_capacity(1 << 18, file), on_bad, &mut predictions)?;
+    } else {
+        let mut bytes = Vec::new();
+        file.read_to_end(&mut bytes).map_err(|e| Error::new(path, e))?;
+        index(bytes.as_slice(), on_bad, &mut predictions)?;
+        predictions.bytes = Some(bytes);
+    }
+    Ok(predictions)
+}
+
+fn index(
+    mut reader: impl BufRead,
+    on_bad: OnBadRecord,
+    predictions: &mut Predictions,
+) -> Result<(), Error> {
+    let path = predictions.path.clone();
+    let (mut buffer, mut strings) = (Vec::new(), Vec::new());
+    let mut start = 0;
     for line in 1.. {
         buffer.clear();
         let read = reader.by_ref().take(MAX_LINE).read_until(b'\n', &mut buffer);
-        let read = read.map_err(|e| Error::new(path, e).record(format_args!("line {line}")))?;
+        let read = read.map_err(|e| Error::new(&path, e).record(format_args!("line {line}")))?;
         if read == 0 {
             break;
         }
         if read as u64 == MAX_LINE {
-            let error = Error::new(path, unexpected("a line of less than 256 MiB", "a longer one"));
+            let error =
+                Error::new(&path, unexpected("a line of less than 256 MiB", "a longer one"));
             return Err(error.record(format_args!("line {line}")));
         }
-        let text = buffer.strip_prefix(b"\xef\xbb\xbf").unwrap_or(&buffer).trim_ascii();
+        let text = buffer.strip_prefix(b"\xef\xbb\xbf").unwrap_or(&buffer).trim_ascii_start();
+        let at = start + (buffer.len() - text.len()) as u64;
+        let text = text.trim_ascii_end();
+        start += read as u64;
         if text.is_empty() {
             continue;
         }
-        match parse(text, path, &mut predictions.strings) {
-            Ok((key, answer, said)) => predictions.add(&key, Item { line, answer, said }),
+        strings.clear();
+        match parse(text, &path, &mut strings) {
+            Ok((key, ..)) => {
+                let answer = Answer::Line(at, text.len() as u32);
+                predictions.add(&key, Item { line, answer, said: None });
+            }
             Err(fault) => {
-                let error = fault.at(path, line);
+                let error = fault.at(&path, line);
                 if on_bad == OnBadRecord::Stop {
                     return Err(error);
                 }
@@ -60,7 +86,7 @@ pub(super) fn read(path: &Path, on_bad: OnBadRecord) -> Result<Predictions, Erro
             }
         }
     }
-    Ok(predictions)
+    Ok(())
 }
 
 /// The private mirror of a line. Unknown fields (scores, texts) are no concern of ours.
@@ -107,7 +133,7 @@ impl Line<'_> {
 }
 
 /// Parses one line into its key and mask, whose string, if it has one, goes to the end of `strings`.
-fn parse<'a>(
+pub(super) fn parse<'a>(
     text: &'a [u8],
     file: &Path,
     strings: &mut Vec<u8>,

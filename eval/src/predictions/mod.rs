@@ -1,12 +1,13 @@
 //! [`Predictions`]: masks by key, from a JSONL file or a folder of images.
 //!
-//! Masks stay as compact as they came (a COCO string is kept as that string, a mask file as its
-//! path) and are read when their sample is scored, so memory is about the size of the JSONL file, or
-//! of the folder's file names: 100,000 predictions of 500 bytes take about 65 MB.
+//! Masks stay where they are until their sample is scored: of a line of a JSONL file only its place
+//! is kept, of a mask file its path. A million predictions take some 100 MB, however large their
+//! masks.
 
 mod fields;
 mod folder;
 mod jsonl;
+mod reader;
 
 use std::collections::HashMap;
 use std::collections::hash_map::Entry;
@@ -14,13 +15,12 @@ use std::ops::Range;
 use std::path::{Path, PathBuf};
 
 use ahash::RandomState;
-use segzero_datasets::{
-    Error, ErrorKind, FillRegime, Geometry, Mask, MaskError, Query, Sample, Size,
-};
+use segzero_datasets::{Error, ErrorKind, Geometry, Mask, MaskError, Query, Sample, Size};
 
 use crate::Names;
 
 pub use jsonl::prediction_line;
+pub(crate) use reader::Reader;
 
 /// What to do with a record that cannot be read.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -36,9 +36,15 @@ pub enum OnBadRecord {
 #[derive(Debug, Default)]
 pub struct Predictions {
     path: PathBuf,
-    by_key: HashMap<Box<str>, usize, RandomState>,
+    /// What the file held, where it is a pipe, which cannot be read again.
+    bytes: Option<Vec<u8>>,
+    /// Positions by the keys' hashes. Of 128 bits: no two keys ever share one by chance.
+    by_key: HashMap<[u64; 2], u32, RandomState>,
+    hashers: [RandomState; 2],
     items: Vec<Item>,
-    /// All compressed strings, one after the other.
+    /// Keys by position, where they are not in lines of a file.
+    keys: Vec<Box<str>>,
+    /// All compressed strings that are not in lines of a file, one after the other.
     strings: Vec<u8>,
     keys_are_file_names: bool,
     /// Keys that came again; the first prediction of a key counts.
@@ -84,6 +90,8 @@ struct Said {
 
 #[derive(Debug)]
 enum Answer {
+    /// Whatever stands in the line of this many bytes from this one on.
+    Line(u64, u32),
     /// A mask of this size, as COCO's compressed string: where that is in `Predictions::strings`.
     Rle(Size, Range<usize>),
     /// Anything else. Empty: no target.
@@ -118,16 +126,16 @@ impl Predictions {
     }
 
     fn add(&mut self, key: &str, item: Item) {
-        match self.by_key.entry(key.into()) {
-            Entry::Occupied(entry) => {
-                let line = item.line;
-                self.duplicate.push(|| match line {
-                    0 => entry.key().to_string(),
-                    _ => format!("{} (line {line})", entry.key()),
-                });
-            }
+        match self.by_key.entry(self.hashers.each_ref().map(|hasher| hasher.hash_one(key))) {
+            Entry::Occupied(_) => self.duplicate.push(|| match item.line {
+                0 => key.to_owned(),
+                line => format!("{key} (line {line})"),
+            }),
             Entry::Vacant(entry) => {
-                entry.insert(self.items.len());
+                entry.insert(self.items.len() as u32);
+                if !matches!(item.answer, Answer::Line(..)) {
+                    self.keys.push(key.into());
+                }
                 self.items.push(item);
             }
         }
@@ -144,69 +152,44 @@ impl Predictions {
         query: &Query,
         size: Size,
     ) -> Result<Option<Prediction>, Error> {
-        let position = self.find(&sample.query_key(query)).or_else(|| self.find(&sample.key));
-        position.map(|position| self.get(position, size)).transpose()
+        let position = self.find_for(sample, query);
+        position.map(|position| Reader::new(self).get(position, size)).transpose()
     }
 
-    /// The reply that a model wrote for a query, where the predictions hold it.
-    pub fn reply(&self, sample: &Sample, query: &Query) -> Option<&str> {
-        let position = self.find(&sample.query_key(query)).or_else(|| self.find(&sample.key))?;
-        self.items[position].said.as_ref()?.text.as_deref()
+    /// The reply that a model wrote for a query, where the predictions hold it and it can be read.
+    pub fn reply(&self, sample: &Sample, query: &Query) -> Option<String> {
+        Reader::new(self).reply(self.find_for(sample, query)?)
+    }
+
+    fn find_for(&self, sample: &Sample, query: &Query) -> Option<usize> {
+        self.find(&sample.query_key(query)).or_else(|| self.find(&sample.key))
     }
 
     /// Position of the prediction for a key. A file name may spell a colon or slash as `_` or `-`.
     pub(crate) fn find(&self, key: &str) -> Option<usize> {
-        let exact = self.by_key.get(key);
-        if exact.is_some() || !self.keys_are_file_names {
-            return exact.copied();
-        }
-        let spelled = |by: &str| self.by_key.get(key.replace([':', '/'], by).as_str());
-        spelled("_").or_else(|| spelled("-")).copied()
-    }
-
-    /// The prediction at a position, for an image of this size. Its mask has the size that it was
-    /// written with; polygons and boxes are filled at the image's.
-    ///
-    /// # Errors
-    /// A mask that cannot be read; names the file and line.
-    pub(crate) fn get(&self, position: usize, size: Size) -> Result<Prediction, Error> {
-        let Item { answer, said, .. } = &self.items[position];
-        let said = said.as_deref();
-        let boxes = said.map_or(&[][..], |said| &said.boxes);
-        let mask = match answer {
-            Answer::Rle(size, at) => Mask::from_coco_string(*size, &self.strings[at.clone()])
-                .map_err(|e| Error::new(&self.path, e).field("counts")),
-            Answer::Geometry(Geometry::Mask(mask)) => Ok(mask.clone()),
-            Answer::Geometry(Geometry::File(path)) => std::fs::read(path)
-                .map_err(ErrorKind::Io)
-                .and_then(|bytes| Mask::read_file(&bytes))
-                .map_err(|e| Error::new(path, e)),
-            Answer::Geometry(geometry) => {
-                geometry.rasterize(size, FillRegime::default()).map(|masks| masks.target)
-            }
-            Answer::Boxes => fill_boxes(boxes, size).map_err(|e| Error::new(&self.path, e)),
+        let find = |key: &str| {
+            let hashes = self.hashers.each_ref().map(|hasher| hasher.hash_one(key));
+            self.by_key.get(&hashes).map(|&position| position as usize)
         };
-        Ok(Prediction {
-            mask: mask.map_err(|error| self.named(position, error))?,
-            no_target: said.and_then(|said| said.no_target),
-            boxes: boxes.to_vec(),
-            points: said.map_or_else(Vec::new, |said| said.points.clone()),
-            filled_box: matches!(answer, Answer::Boxes),
-        })
+        let exact = find(key);
+        if exact.is_some() || !self.keys_are_file_names {
+            return exact;
+        }
+        let spelled = |by: &str| find(&key.replace([':', '/'], by));
+        spelled("_").or_else(|| spelled("-"))
     }
 
     /// An error about the mask at a position.
     pub(crate) fn error_at(&self, position: Option<usize>, error: MaskError) -> Error {
         let error = Error::new(&self.path, error);
         match position {
-            Some(position) => self.named(position, error),
+            Some(position) => self.named(self.items[position].line, error),
             None => error,
         }
     }
 
-    /// The error with file and line, where it does not name them.
-    fn named(&self, position: usize, mut error: Error) -> Error {
-        let line = self.items[position].line;
+    /// The error with file and line, where it does not name them; line 0 is none.
+    fn named(&self, line: usize, mut error: Error) -> Error {
         if line > 0 {
             error.record.get_or_insert_with(|| format!("line {line}"));
         }
@@ -218,17 +201,10 @@ impl Predictions {
 
     /// Names of the predictions that are not marked as used, in file order.
     pub(crate) fn unused(&self, used: &[bool]) -> Names {
-        let mut left: Vec<(usize, &str)> = self
-            .by_key
-            .iter()
-            .filter(|&(_, &position)| !used[position])
-            .map(|(key, &position)| (position, &**key))
-            .collect();
-        left.sort_unstable();
+        let mut reader = Reader::new(self);
         let mut names = Names::default();
-        for (_, key) in left {
-            names.push(|| key.to_owned());
-        }
+        let left = (0..self.len()).filter(|&position| !used[position]);
+        left.for_each(|position| names.push(|| reader.key(position)));
         names
     }
 }
@@ -236,10 +212,4 @@ impl Predictions {
 /// Whether an error says that a mask and its image differ in size.
 pub(crate) fn is_size_mismatch(error: &Error) -> bool {
     matches!(error.kind, ErrorKind::Mask(MaskError::SizeMismatch { .. }))
-}
-
-/// The pixels whose centres lie in one of the boxes, as COCO's rule fills a rectangle.
-fn fill_boxes(boxes: &[[f64; 4]], size: Size) -> Result<Mask, MaskError> {
-    let rectangle = |[x0, y0, x1, y1]: &[f64; 4]| [*x0, *y0, *x1, *y0, *x1, *y1, *x0, *y1];
-    Mask::from_polygons(size, &boxes.iter().map(rectangle).collect::<Vec<_>>())
 }

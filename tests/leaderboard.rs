@@ -8,6 +8,7 @@ use std::path::Path;
 use std::process::Output;
 
 use common::{segzero, text};
+use segzero_eval::{Problems, Protocol, Provenance, Run, Scores};
 
 fn leaderboard(flags: &[&str]) -> Output {
     segzero([&["leaderboard"], flags].concat())
@@ -29,12 +30,26 @@ fn refused(flags: &[&str]) -> String {
     text(&output.stderr)
 }
 
-fn scores(folder: &Path, name: &str, data: &str, split: &str, giou: f64) -> String {
+/// A file as `segzero eval --out` writes it, of a thousand samples with this IoU in thousandths.
+fn scores(folder: &Path, name: &str, data: &str, split: &str, iou: u64) -> String {
+    let row = |i: u64| {
+        let row = serde_json::json!({
+            "dataset": data, "split": split, "key": i.to_string(), "query": null, "text": "a thing",
+            "image": "1", "status": "scored", "intersection": iou, "union": 1000,
+            "iou": iou as f64 / 1000.0,
+        });
+        serde_json::from_value(row).unwrap()
+    };
+    let scores =
+        Scores::new((0..1000).map(row).collect(), Protocol::default(), Problems::default());
+    let provenance = Provenance {
+        data: data.to_owned(),
+        split: Some(split.to_owned()),
+        complete: true,
+        ..Provenance::default()
+    };
     let path = folder.join(name);
-    let summary = format!(r#"{{"n": 779, "giou": {giou}, "ciou": 0.5}}"#);
-    let head =
-        format!(r#""data": "{data}", "split": "{split}", "unit": "query", "complete": true"#);
-    fs::write(&path, format!(r#"{{{head}, "summary": {summary}, "rows": []}}"#)).unwrap();
+    Run { provenance, scores }.write(fs::File::create(&path).unwrap()).unwrap();
     path.to_str().unwrap().to_owned()
 }
 
@@ -79,30 +94,33 @@ fn every_board_fits_a_terminal() {
 #[test]
 fn a_run_is_ranked_among_the_published_rows() {
     let folder = tempfile::tempdir().unwrap();
-    let mine = scores(folder.path(), "mine.json", "reasonseg", "test", 0.575);
+    let mine = scores(folder.path(), "mine.json", "reasonseg", "test", 575);
     let board = shown(&["--run", &mine]);
-    let line = board.lines().find(|line| line.contains("> mine (n = 779)")).unwrap();
+    let line = board.lines().find(|line| line.contains("> mine (n = 1000)")).unwrap();
     let twin = board.lines().find(|line| line.contains(" Seg-Zero-7B  ")).unwrap();
     let rank = |line: &str| line.split_whitespace().next().unwrap().to_owned();
     assert_eq!(rank(line), rank(twin));
-    assert!(line.contains("57.50") && line.contains("50.00") && line.contains("segzero"), "{line}");
+    assert!(line.contains("57.50") && line.contains("default"), "{line}");
     let table = shown(&["--run", &mine, "--table", "6"]);
-    assert!(table.contains("> mine (n = 779)"), "{table}");
+    assert!(table.contains("> mine (n = 1000)"), "{table}");
 
     // A set under a name of one's own is placed by the flags.
-    let copy = scores(folder.path(), "copy.json", "my copy", "all", 0.9);
+    let copy = scores(folder.path(), "copy.json", "my copy", "all", 900);
     assert!(refused(&["--run", &copy]).contains("field `data`: expected a set of the boards"));
     let board = shown(&["--run", &copy, "--set", "reasonseg", "--split", "val"]);
     assert!(board.lines().nth(2).unwrap().starts_with(" 1  > copy"), "{board}");
 
-    let other = scores(folder.path(), "other.json", "refcocog/umd", "val", 0.7);
+    let other = scores(folder.path(), "other.json", "refcocog/umd", "val", 700);
     let message = refused(&["--run", &mine, "--run", &other]);
     assert!(message.contains("was scored on refcocog val"), "{message}");
     let message = refused(&["--run", &other, "--table", "6"]);
     assert!(message.contains("no column"), "{message}");
-    let impossible = scores(folder.path(), "impossible.json", "reasonseg", "test", 1.2);
+    let impossible = scores(folder.path(), "impossible.json", "reasonseg", "test", 1200);
     let board = shown(&["--run", &impossible]);
     assert!(board.contains("! test-giou: 120.00 is not between 0 and 100"), "{board}");
+    let edited = fs::read_to_string(&mine).unwrap().replacen("\"giou\":0.575", "\"giou\":0.9", 1);
+    fs::write(&mine, edited).unwrap();
+    assert!(refused(&["--run", &mine]).contains("field `summary.giou`: expected 0.575, which its"));
 }
 
 #[test]

@@ -6,9 +6,10 @@ use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
 use segzero_datasets::Error;
+use segzero_eval::Run;
 use segzero_reports::leaderboard::render::{TableFormat, render};
 use segzero_reports::leaderboard::{
-    Board, Figure, FigureStatus, Metric, Run, SETS, Selection, Trust, check, read, shipped,
+    Board, Entry, Figure, FigureStatus, Metric, SETS, Selection, Trust, check, read, shipped,
 };
 use segzero_reports::write_whole;
 
@@ -72,7 +73,7 @@ pub fn run(args: Args) -> Result<ExitCode, Failure> {
     let published = shipped()?;
     let text = match (&args.set, &args.table, args.runs.as_slice()) {
         (None, None, []) => overview(&published),
-        (_, _, runs) => table(&args, &published, &read_runs(&args, runs)?)?,
+        _ => table(&args, &published, &entries(&args)?)?,
     };
     deliver(&args, &text)?;
     Ok(ExitCode::SUCCESS)
@@ -84,18 +85,21 @@ fn deliver(args: &Args, text: &str) -> Result<(), Failure> {
         .map_err(|e| Failure::new(format_args!("could not write `{}`: {e}", out.display())))
 }
 
-fn read_runs(args: &Args, paths: &[PathBuf]) -> Result<Vec<Run>, Failure> {
-    let read_one = |path: &PathBuf| {
-        let bytes = std::fs::read(path).map_err(|e| Error::new(path, e))?;
-        Run::read(path, &bytes, args.set.as_deref(), args.split.as_deref())
-    };
+fn entries(args: &Args) -> Result<Vec<Entry>, Failure> {
     let hint = "`--run` takes what `segzero eval --out` wrote; `--set` and `--split` name its data";
-    paths.iter().map(|path| read_one(path).map_err(|e| Failure::from(e).or_hint(hint))).collect()
+    let mut entries = Vec::new();
+    for path in &args.runs {
+        let read = Run::read(path)
+            .and_then(|run| Entry::of(&run, path, args.set.as_deref(), args.split.as_deref()));
+        entries.extend(read.map_err(|e| Failure::from(e).or_hint(hint))?);
+    }
+    Ok(entries)
 }
 
 /// The table that the flags name. A run alone names the set and split it was scored on.
-fn table(args: &Args, published: &[Figure], runs: &[Run]) -> Result<String, Failure> {
-    let first = runs.iter().flat_map(|run| &run.figures).next().filter(|_| args.table.is_none());
+fn table(args: &Args, published: &[Figure], entries: &[Entry]) -> Result<String, Failure> {
+    let own = || entries.iter().flat_map(|entry| &entry.figures);
+    let first = own().next().filter(|_| args.table.is_none());
     let selection = Selection {
         set: args.set.clone().or_else(|| first.map(|figure| figure.set.clone())),
         split: args.split.clone().or_else(|| first.map(|figure| figure.split.clone())),
@@ -103,27 +107,22 @@ fn table(args: &Args, published: &[Figure], runs: &[Run]) -> Result<String, Fail
         table: args.table.clone(),
         trust: args.status,
     };
-    for run in runs {
-        check_run(run, &selection)?;
-    }
-    let board = Board::new(published, runs, &selection, args.sort.as_deref())
+    own().try_for_each(|figure| check_place(figure, &selection))?;
+    let board = Board::new(published, entries, &selection, args.sort.as_deref())
         .map_err(|e| Failure::new(e).hint("`--sort test-giou`, for example"))?;
     if board.rows.is_empty() {
         return Err(nothing(published, &selection));
     }
-    if board.rows.iter().filter(|row| row.n.is_some()).count() < runs.len() {
+    if board.rows.iter().filter(|row| row.n.is_some()).count() < entries.len() {
         return Err(Failure::new("the table has no column for what a run was scored on")
             .hint("without `--table`, `--set` and `--split` the run's own board is shown"));
     }
-    let own = runs.iter().flat_map(|run| &run.figures);
-    let own = own.filter(|f| args.metric.is_none_or(|metric| metric == f.metric));
-    let figures = published.iter().filter(|figure| selection.has(figure)).chain(own);
+    let figures = published.iter().chain(own()).filter(|figure| selection.has(figure));
     render(&board, &figures.collect::<Vec<_>>(), args.format).map_err(Failure::new)
 }
 
 /// Runs on other data do not belong into one table.
-fn check_run(run: &Run, selection: &Selection) -> Result<(), Failure> {
-    let Some(figure) = run.figures.first() else { return Ok(()) };
+fn check_place(figure: &Figure, selection: &Selection) -> Result<(), Failure> {
     let is = |wanted: &Option<String>, found: &str| wanted.as_ref().is_none_or(|w| w == found);
     if is(&selection.set, &figure.set) && is(&selection.split, &figure.split) {
         return Ok(());
@@ -192,21 +191,27 @@ fn run_check(args: &Args, file: Option<&Path>) -> Result<ExitCode, Failure> {
             read(path, &bytes).map_err(|e| Failure::from(e).or_hint(hint))?
         }
     };
-    for run in read_runs(args, &args.runs)? {
-        figures.extend(run.figures);
-    }
+    figures.extend(entries(args)?.into_iter().flat_map(|entry| entry.figures));
+    // Figures are checked against all others, and shown if they are asked for.
     let is = |wanted: &Option<String>, found: &str| wanted.as_ref().is_none_or(|w| w == found);
-    figures.retain(|f| is(&args.set, &f.set) && is(&args.split, &f.split));
-    if figures.is_empty() {
+    let is_wanted = |f: &Figure| {
+        is(&args.set, &f.set)
+            && is(&args.split, &f.split)
+            && args.metric.is_none_or(|metric| metric == f.metric)
+            && (args.status == Trust::All || f.status != FigureStatus::Unverified)
+    };
+    let checked = figures.iter().filter(|figure| is_wanted(figure)).count();
+    if checked == 0 {
         return Err(Failure::new("there is no figure to check")
             .hint("a file has one figure a line; `--set` and `--split` choose among them"));
     }
-    let findings = check(&figures);
+    let mut findings = check(&figures);
+    findings.retain(|finding| finding.figures.iter().any(|&i| is_wanted(&figures[i])));
     let text = match args.format {
         TableFormat::Json => serde_json::to_string_pretty(&findings).map_err(Failure::new)? + "\n",
         _ => {
             let lines = findings.iter().map(|finding| format!("{finding}\n"));
-            let count = format!("{} figures checked, {} findings\n", figures.len(), findings.len());
+            let count = format!("{checked} figures checked, {} findings\n", findings.len());
             lines.collect::<String>() + &count
         }
     };

@@ -6,7 +6,7 @@ use serde::Serialize;
 
 use super::caveat::{Caveat, Norm, caveats};
 use super::check::check;
-use super::{Figure, FigureStatus, Metric, Part, Run};
+use super::{Entry, Figure, FigureStatus, Metric, Part, SETS};
 
 /// What a table is made of.
 #[derive(Clone, Debug, Default)]
@@ -69,16 +69,19 @@ impl Column {
         let place = |names: &[&str], name: &str| {
             names.iter().position(|known| *known == name).unwrap_or(names.len())
         };
-        let sets = super::run::SETS;
         let splits = ["val", "testA", "testB", "test"];
-        (place(&sets, &self.set), place(&splits, &self.split), self.part, self.metric)
+        (place(&SETS, &self.set), place(&splits, &self.split), self.part, self.metric)
     }
 
-    /// The name that `--sort` takes: `test-short-giou`.
-    pub fn name(&self) -> String {
-        let words = [self.split.as_str(), self.part_name(), self.metric.name()];
+    /// The name that `--sort` takes: `test-short-giou`, and with the set in front of it where the
+    /// table has several.
+    pub fn name_among(&self, columns: &[Self]) -> String {
+        let is_only = columns.iter().all(|other| other.set == self.set);
+        let set = if is_only { "" } else { &self.set };
+        let metric = self.metric.name().to_lowercase();
+        let words = [set, &self.split, self.part_name(), &metric];
         let words = words.into_iter().filter(|word| !word.is_empty());
-        words.collect::<Vec<_>>().join("-").to_lowercase()
+        words.collect::<Vec<_>>().join("-")
     }
 
     /// `short`, `long` or nothing.
@@ -161,57 +164,57 @@ pub struct NoSuchColumn {
 }
 
 impl Board {
-    /// The table of the figures that `selection` names, and of `runs`, sorted by the column named
-    /// `sort`; without it by the first run's (else the whole table's) most frequent column, unless it
-    /// is a table of the paper.
+    /// The table of the figures that `selection` names, and of `entries`, sorted by the column named
+    /// `sort`; without it by the first entry's (else the whole table's) fullest column, unless it is
+    /// a table of the paper.
     ///
     /// # Errors
     /// No such column.
     pub fn new(
         published: &[Figure],
-        runs: &[Run],
+        entries: &[Entry],
         selection: &Selection,
         sort: Option<&str>,
     ) -> Result<Self, NoSuchColumn> {
-        let own = runs.iter().flat_map(|run| &run.figures);
+        let own = entries.iter().flat_map(|entry| &entry.figures);
         let all: Vec<Figure> = published.iter().chain(own).cloned().collect();
-        let runs_of_own =
-            runs.iter().enumerate().flat_map(|(r, run)| vec![Some(r); run.figures.len()]);
-        let run_of = vec![None; published.len()].into_iter().chain(runs_of_own);
-        let findings = check(&all);
-        let suspects: BTreeSet<usize> = findings.iter().flat_map(|f| f.figures.clone()).collect();
+        let owners = entries.iter().enumerate();
+        let owners = owners.flat_map(|(e, entry)| vec![Some(e); entry.figures.len()]);
+        let owners = vec![None; published.len()].into_iter().chain(owners);
         let in_table = |figure: &Figure| {
             let same = |other: &Figure| Column::of(other) == Column::of(figure);
             selection.table.is_none()
                 || published.iter().any(|other| other.table == selection.table && same(other))
         };
         let mut lines: Vec<Line<'_>> = Vec::new();
-        for ((i, figure), run) in all.iter().enumerate().zip(run_of) {
+        for ((i, figure), owner) in all.iter().enumerate().zip(owners) {
             if selection.has(figure) && in_table(figure) {
-                add(&mut lines, figure, i, run);
+                add(&mut lines, figure, i, owner);
             }
         }
         let columns = columns(&lines);
         let sorted_by = sorted_by(&columns, &lines, selection, sort)?;
-        let norm = Norm::of(&lines, runs);
+        let norm = Norm::of(&lines, entries);
+        let findings = check(&all);
+        let suspects: BTreeSet<usize> = findings.iter().flat_map(|f| f.figures.clone()).collect();
         let mut board = Self { columns, sorted_by, rows: vec![], notes: vec![], sources: vec![] };
         for line in &lines {
-            let caveats = caveats(line, &norm, &findings, runs);
-            let row = board.row(line, caveats, &suspects, runs);
-            board.rows.push(row);
+            let caveats = caveats(line, &board.columns, &norm, &findings, entries);
+            let n = line.entry.map(|e| entries[e].n);
+            board.add(line, caveats, &suspects, n);
         }
         board.rank();
         board.number();
         Ok(board)
     }
 
-    fn row(
+    fn add(
         &mut self,
         line: &Line<'_>,
         caveats: Vec<Caveat>,
         suspects: &BTreeSet<usize>,
-        runs: &[Run],
-    ) -> Row {
+        n: Option<u64>,
+    ) {
         let first = line.first;
         let cell = |column: &Column| {
             let (figure, place) = line.figures.iter().find(|(f, _)| Column::of(f) == *column)?;
@@ -222,19 +225,17 @@ impl Board {
                 parts: figure.value.parts(),
             })
         };
-        Row {
+        let source = Source { name: first.source.clone(), status: first.status };
+        self.rows.push(Row {
             rank: None,
             method: first.method.clone(),
-            n: line.run.map(|r| runs[r].n),
+            n,
             year: first.year,
             protocol: first.protocol.clone(),
             cells: self.columns.iter().map(cell).collect(),
-            source: place_of(
-                &mut self.sources,
-                Source { name: first.source.clone(), status: first.status },
-            ),
+            source: place_of(&mut self.sources, source),
             notes: caveats.into_iter().map(|c| place_of(&mut self.notes, c)).collect(),
-        }
+        });
     }
 
     /// Sorts by the chosen column and gives equal numbers equal places (1, 2, 2, 4).
@@ -267,24 +268,24 @@ impl Board {
 pub(super) struct Line<'a> {
     pub first: &'a Figure,
     pub figures: Vec<(&'a Figure, usize)>,
-    /// Place of one's own run.
-    pub run: Option<usize>,
+    /// Place of one's own entry.
+    pub entry: Option<usize>,
 }
 
 /// Puts a figure into the line of its method and source, or opens one. A second value for a column
 /// stands in a line of its own.
-fn add<'a>(lines: &mut Vec<Line<'a>>, figure: &'a Figure, place: usize, run: Option<usize>) {
+fn add<'a>(lines: &mut Vec<Line<'a>>, figure: &'a Figure, place: usize, entry: Option<usize>) {
     let belongs = |line: &&mut Line<'_>| {
         let first = line.first;
         let free = line.figures.iter().all(|(f, _)| Column::of(f) != Column::of(figure));
         // A table of the paper has sets side by side, of which only some have partitions.
         let same_split = first.set != figure.set || first.split_by == figure.split_by;
         let same_source = first.source == figure.source && first.status == figure.status;
-        free && same_split && same_source && line.run == run && first.method == figure.method
+        free && same_split && same_source && line.entry == entry && first.method == figure.method
     };
     match lines.iter_mut().find(belongs) {
         Some(line) => line.figures.push((figure, place)),
-        None => lines.push(Line { first: figure, figures: vec![(figure, place)], run }),
+        None => lines.push(Line { first: figure, figures: vec![(figure, place)], entry }),
     }
 }
 
@@ -307,19 +308,20 @@ fn sorted_by(
     sort: Option<&str>,
 ) -> Result<Option<usize>, NoSuchColumn> {
     if let Some(wanted) = sort {
-        let found = columns.iter().position(|column| column.name() == wanted.to_lowercase());
-        let names = || columns.iter().map(Column::name).collect();
+        let name = |column: &Column| column.name_among(columns);
+        let found = columns.iter().position(|column| name(column).eq_ignore_ascii_case(wanted));
+        let names = || columns.iter().map(name).collect();
         let error = || NoSuchColumn { wanted: wanted.to_owned(), columns: names() };
         return found.map(Some).ok_or_else(error);
     }
-    if selection.table.is_some() && lines.iter().all(|line| line.run.is_none()) {
+    if selection.table.is_some() && lines.iter().all(|line| line.entry.is_none()) {
         return Ok(None);
     }
-    let run = lines.iter().find(|line| line.run.is_some());
+    let own = lines.iter().find(|line| line.entry.is_some());
     let has = |line: &Line<'_>, column: &Column| {
         line.figures.iter().any(|(figure, _)| Column::of(figure) == *column)
     };
-    let candidates = (0..columns.len()).filter(|&i| run.is_none_or(|run| has(run, &columns[i])));
+    let candidates = (0..columns.len()).filter(|&i| own.is_none_or(|own| has(own, &columns[i])));
     let count = |i: usize| lines.iter().filter(|line| has(line, &columns[i])).count();
     Ok(candidates.rev().max_by_key(|&i| count(i)))
 }

@@ -4,17 +4,18 @@
 use std::collections::BTreeMap;
 use std::fmt::{Display, Formatter};
 
+use segzero_eval::protocol::Ignore;
 use serde::{Serialize, Serializer};
 
 use super::board::{Column, Line};
 use super::check::{Fault, Finding, wrong_name};
-use super::{Figure, IgnoreRule, Run, SampleUnit};
+use super::{Entry, Figure, SampleUnit};
 
 /// Why a row is not to be compared with the others as it stands.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Caveat {
-    /// The run did not score everything.
-    Partial,
+    /// The run did not score everything, for these reasons.
+    Partial(Vec<String>),
     /// It averages over another unit.
     Unit {
         /// This row's.
@@ -25,9 +26,9 @@ pub enum Caveat {
     /// It treats ignored pixels otherwise.
     Ignore {
         /// This row's.
-        own: IgnoreRule,
+        own: Ignore,
         /// The other rows' (or the run's).
-        norm: IgnoreRule,
+        norm: Ignore,
     },
     /// Its split is another, or not known to be the same.
     SplitBy {
@@ -70,12 +71,12 @@ pub struct Conflict {
 impl Display for Caveat {
     fn fmt(&self, f: &mut Formatter<'_>) -> std::fmt::Result {
         match self {
-            Self::Partial => f.write_str("partial run: not every sample has a usable prediction"),
+            Self::Partial(reasons) => write!(f, "PARTIAL RUN: {}", reasons.join("; ")),
             Self::Unit { own, norm } => {
                 write!(f, "scores {}, not {}", own.in_words(), norm.in_words())
             }
             Self::Ignore { own, norm } => {
-                write!(f, "ignored pixels are {}, not {}", own.in_words(), norm.in_words())
+                write!(f, "ignored pixels are {}, not {}", in_words(*own), in_words(*norm))
             }
             Self::SplitBy { own: Some(own), norm } => write!(f, "{own} split, not {norm}"),
             Self::SplitBy { own: None, norm } => write!(f, "split not stated, may not be {norm}"),
@@ -94,6 +95,15 @@ impl Display for Caveat {
     }
 }
 
+/// What becomes of ignored pixels, after "ignored pixels are".
+fn in_words(ignore: Ignore) -> &'static str {
+    match ignore {
+        Ignore::Exclude => "left out",
+        Ignore::Foreground => "target",
+        Ignore::Background => "background",
+    }
+}
+
 impl Serialize for Caveat {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
         serializer.collect_str(self)
@@ -106,18 +116,19 @@ pub(super) struct Norm(BTreeMap<String, Rules>);
 #[derive(Default)]
 struct Rules {
     unit: Option<SampleUnit>,
-    ignore: Option<IgnoreRule>,
+    ignore: Option<Ignore>,
     split_by: Option<String>,
 }
 
 impl Norm {
-    pub(super) fn of(lines: &[Line<'_>], runs: &[Run]) -> Self {
+    pub(super) fn of(lines: &[Line<'_>], entries: &[Entry]) -> Self {
         let mut sets = BTreeMap::<String, Vec<&Figure>>::new();
         for (figure, _) in lines.iter().flat_map(|line| &line.figures) {
             sets.entry(figure.set.clone()).or_default().push(figure);
         }
         let rules = sets.into_iter().map(|(set, figures)| {
-            let own = runs.iter().flat_map(|run| &run.figures).find(|figure| figure.set == set);
+            let own =
+                entries.iter().flat_map(|entry| &entry.figures).find(|figure| figure.set == set);
             let rules = Rules {
                 unit: own.and_then(|f| f.unit).or_else(|| most(figures.iter().map(|f| f.unit))),
                 ignore: own
@@ -134,10 +145,13 @@ impl Norm {
 }
 
 /// The most frequent of what is known; the first of equals.
-fn most<T: Ord + Clone>(values: impl Iterator<Item = Option<T>>) -> Option<T> {
-    let mut counts = BTreeMap::<T, usize>::new();
+fn most<T: PartialEq>(values: impl Iterator<Item = Option<T>>) -> Option<T> {
+    let mut counts: Vec<(T, usize)> = Vec::new();
     for value in values.flatten() {
-        *counts.entry(value).or_default() += 1;
+        match counts.iter_mut().find(|(known, _)| *known == value) {
+            Some((_, count)) => *count += 1,
+            None => counts.push((value, 1)),
+        }
     }
     counts.into_iter().rev().max_by_key(|(_, count)| *count).map(|(value, _)| value)
 }
@@ -145,9 +159,10 @@ fn most<T: Ord + Clone>(values: impl Iterator<Item = Option<T>>) -> Option<T> {
 /// What to know about a row, the gravest first.
 pub(super) fn caveats(
     line: &Line<'_>,
+    columns: &[Column],
     norm: &Norm,
     findings: &[Finding],
-    runs: &[Run],
+    entries: &[Entry],
 ) -> Vec<Caveat> {
     let mut found = Vec::new();
     let mut add = |caveat: Caveat| {
@@ -155,10 +170,11 @@ pub(super) fn caveats(
             found.push(caveat);
         }
     };
-    if line.run.is_some_and(|r| !runs[r].is_complete) {
-        add(Caveat::Partial);
+    let partial = line.entry.map_or(&[][..], |e| &entries[e].partial);
+    if !partial.is_empty() {
+        add(Caveat::Partial(partial.to_vec()));
     }
-    of_findings(line, findings).into_iter().for_each(&mut add);
+    of_findings(line, findings, columns).into_iter().for_each(&mut add);
     for (figure, _) in &line.figures {
         of_figure(figure, norm).into_iter().for_each(&mut add);
     }
@@ -166,14 +182,14 @@ pub(super) fn caveats(
 }
 
 /// What the checks found about a row; a wrong name is said once, as the other metric that it is.
-fn of_findings(line: &Line<'_>, findings: &[Finding]) -> Vec<Caveat> {
+fn of_findings(line: &Line<'_>, findings: &[Finding], columns: &[Column]) -> Vec<Caveat> {
     let mut found = Vec::new();
     let mut conflicts = Vec::new();
     for finding in findings {
         let here = |place: &usize| line.figures.iter().find(|(_, own)| own == place);
         // The last is the figure that the others speak against.
         let Some((figure, _)) = finding.figures.iter().rev().find_map(here) else { continue };
-        let column = Column::of(figure).name();
+        let column = Column::of(figure).name_among(columns);
         match &finding.fault {
             Fault::Misnamed { .. } => {}
             Fault::Conflict { values } => {

@@ -1,7 +1,8 @@
 //! [`Figure`]: one published number with what a reader needs to judge it.
 
 use clap::ValueEnum;
-use serde::{Deserialize, Serialize};
+use segzero_eval::protocol::Ignore;
+use serde::Serialize;
 
 use super::Percent;
 
@@ -33,7 +34,7 @@ pub struct Figure {
     /// What one averaged sample is.
     pub unit: Option<SampleUnit>,
     /// What becomes of ReasonSeg's ignored pixels.
-    pub ignore: Option<IgnoreRule>,
+    pub ignore: Option<Ignore>,
     /// Splits of this set that the model was trained on, joined by `+`; `none`.
     pub trained_on: Option<String>,
     /// The table of the Seg-Zero paper, where it is one: `1` ... `7`, `v2-kl`, ...
@@ -100,21 +101,16 @@ impl Metric {
 }
 
 /// What one averaged sample is (protocols differ in it most).
-#[derive(
-    Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize, ValueEnum,
-)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, ValueEnum)]
 #[serde(rename_all = "kebab-case")]
 pub enum SampleUnit {
     /// Every sentence of every ref.
-    #[serde(alias = "query")]
     Sentence,
     /// The first sentence of each ref.
-    #[serde(alias = "sample", alias = "first-query")]
     FirstSentence,
     /// One sentence of each ref, chosen by whoever uploaded the set.
     OneSentence,
     /// All sentences of a ref, joined into one query.
-    #[serde(alias = "joined")]
     JoinedSentences,
     /// At most three random sentences of each image.
     SampledSentences,
@@ -132,32 +128,6 @@ impl SampleUnit {
             Self::JoinedSentences => "one query per ref, all its sentences joined",
             Self::SampledSentences => "at most three random sentences per image",
             Self::OneQuery => "one query per image",
-        }
-    }
-}
-
-/// What becomes of pixels that ReasonSeg marks as ignored.
-#[derive(
-    Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize, ValueEnum,
-)]
-#[serde(rename_all = "kebab-case")]
-pub enum IgnoreRule {
-    /// They count on neither side.
-    #[serde(alias = "excluded")]
-    Exclude,
-    /// They are target.
-    Foreground,
-    /// They are not target.
-    Background,
-}
-
-impl IgnoreRule {
-    /// In words, after "ignored pixels are".
-    pub fn in_words(self) -> &'static str {
-        match self {
-            Self::Exclude => "left out",
-            Self::Foreground => "target",
-            Self::Background => "background",
         }
     }
 }

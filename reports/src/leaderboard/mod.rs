@@ -8,19 +8,19 @@
 mod board;
 mod caveat;
 pub mod check;
+mod entry;
 mod figure;
 mod percent;
 pub mod read;
 pub mod render;
-mod run;
 
 pub use board::{Board, Cell, Column, NoSuchColumn, Row, Selection, Source, Trust};
 pub use caveat::Caveat;
 pub use check::{Fault, Finding, check};
-pub use figure::{Figure, FigureStatus, IgnoreRule, Metric, Part, SampleUnit};
+pub use entry::{Entry, SETS};
+pub use figure::{Figure, FigureStatus, Metric, Part, SampleUnit};
 pub use percent::Percent;
 pub use read::{COLUMNS, read, shipped};
-pub use run::{Run, SETS};
 
 #[cfg(test)]
 mod tests;

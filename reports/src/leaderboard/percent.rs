@@ -16,7 +16,7 @@ pub struct Percent {
     text: String,
     /// Millionths of a percent.
     parts: i64,
-    /// Half of the last printed digit, in the same unit; 0 where the number is exact.
+    /// Half of the last printed digit, in the same unit.
     half: i64,
 }
 
@@ -50,7 +50,7 @@ impl Percent {
         (parts.abs() < 9e15).then(|| Self {
             text: format!("{percent:.2}"),
             parts: parts as i64,
-            half: 0,
+            half: 1,
         })
     }
 

@@ -144,7 +144,7 @@ fn sources(board: &Board) -> impl Iterator<Item = (usize, String)> {
 /// What the order of the rows is, and how to read the rest.
 fn order(board: &Board) -> String {
     let order = match board.sorted_by {
-        Some(column) => format!("by {}", board.columns[column].name()),
+        Some(column) => format!("by {}", board.columns[column].name_among(&board.columns)),
         None => "in the paper's order".to_owned(),
     };
     let rows = board.rows.len();

@@ -1,5 +1,8 @@
 use std::path::Path;
 
+use segzero_datasets::Error;
+use segzero_eval::protocol::{Ignore, Protocol, Unit};
+use segzero_eval::{Problems, Provenance, Row, Run, Scores, Status};
 use segzero_test_support::shared_data;
 
 use super::check::{SHORT_QUERIES, implied_short};
@@ -17,20 +20,51 @@ fn figures(lines: &str) -> Vec<Figure> {
     read(Path::new("own.csv"), (header.to_owned() + lines).as_bytes()).unwrap()
 }
 
-fn board(published: &[Figure], runs: &[Run], selection: &Selection) -> Board {
-    Board::new(published, runs, selection, None).unwrap()
+fn board(published: &[Figure], entries: &[Entry], selection: &Selection) -> Board {
+    Board::new(published, entries, selection, None).unwrap()
 }
 
 fn of_set(set: &str, split: &str) -> Selection {
     Selection { set: Some(set.to_owned()), split: Some(split.to_owned()), ..Selection::default() }
 }
 
-fn run(json: &str) -> Run {
-    Run::read(Path::new("mine.json"), json.as_bytes(), None, None).unwrap()
+/// A run of a hundred short and three hundred long queries, of which it finds these shares.
+fn run(data: &str, split: Option<&str>, short: u64, long: u64) -> Run {
+    let row = |i: u64| Row {
+        dataset: data.to_owned(),
+        split: "val".to_owned(),
+        key: i.to_string(),
+        query: None,
+        text: "a thing".to_owned(),
+        image: i.to_string(),
+        status: Status::Scored,
+        intersection: if i < 100 { short } else { long },
+        union: 1000,
+        target_area: Some(1000),
+        prediction_area: Some(1000),
+        iou: if i < 100 { short } else { long } as f64 / 1000.0,
+        said_nothing: false,
+        image_area: None,
+        category: None,
+        distractors: None,
+        is_sentence: Some(i >= 100),
+        box_iou: None,
+        points: None,
+        boundary: None,
+    };
+    let scores = Scores::new((0..400).map(row).collect(), Protocol::default(), Problems::default());
+    let provenance = Provenance {
+        data: data.to_owned(),
+        split: split.map(str::to_owned),
+        complete: true,
+        ..Provenance::default()
+    };
+    Run { provenance, scores }
 }
 
-const RUN: &str = r#"{"data": "reasonseg", "split": "test", "unit": "query", "complete": true,
-    "summary": {"n": 779, "giou": 0.575, "ciou": 0.52, "no_target_accuracy": null}, "rows": []}"#;
+fn entries(run: &Run) -> Result<Vec<Entry>, Error> {
+    Entry::of(run, Path::new("runs/mine.json"), None, None)
+}
 
 #[test]
 fn a_printed_number_is_an_interval() {
@@ -268,40 +302,71 @@ fn equal_numbers_share_a_place() {
     let by_test = Board::new(&figures, &[], &selection, Some("testA-cIoU")).unwrap();
     assert_eq!(by_test.rows[0].method, "d");
     let unknown = Board::new(&figures, &[], &selection, Some("speed")).unwrap_err();
-    assert_eq!(unknown.columns, ["val-ciou", "testa-ciou"]);
+    assert_eq!(unknown.columns, ["val-ciou", "testA-ciou"]);
 }
 
 #[test]
 fn a_run_stands_where_it_belongs() {
     let shipped = shipped().unwrap();
-    let board = board(&shipped, &[run(RUN)], &of_set("reasonseg", "test"));
-    let own = board.rows.iter().position(|row| row.n == Some(779)).unwrap();
-    assert_eq!(board.columns[board.sorted_by.unwrap()].name(), "test-giou");
-    let value = |row: &Row| row.cells[board.sorted_by.unwrap()].as_ref().unwrap().parts;
-    assert!(value(&board.rows[own - 1]) >= 57_500_000 && value(&board.rows[own + 1]) <= 57_500_000);
+    let mine = entries(&run("reasonseg", Some("test"), 560, 580)).unwrap();
+    let board = board(&shipped, &mine, &of_set("reasonseg", "test"));
+    let own = board.rows.iter().position(|row| row.n == Some(400)).unwrap();
+    let sorted_by = board.sorted_by.unwrap();
+    assert_eq!(board.columns[sorted_by].name_among(&board.columns), "test-giou");
+    let cells = |row: &super::Row| -> Vec<String> {
+        row.cells.iter().map(|c| c.as_ref().map_or("-".to_owned(), |c| c.text.clone())).collect()
+    };
+    assert_eq!(cells(&board.rows[own]), ["56.00", "56.00", "58.00", "58.00", "57.50", "57.50"]);
+    let parts = |row: &super::Row| row.cells[sorted_by].as_ref().unwrap().parts;
+    assert!(parts(&board.rows[own - 1]) >= 57_500_000 && parts(&board.rows[own + 1]) <= 57_500_000);
     let twin = board.rows.iter().find(|row| row.method == "Seg-Zero-7B").unwrap();
-    assert_eq!((twin.rank, twin.cells.len()), (board.rows[own].rank, 4 + 4 - 2));
-    let notes: Vec<String> = twin.notes.iter().map(|&i| board.notes[i].to_string()).collect();
-    assert_eq!(notes, ["ignored pixels are target, not left out"]);
+    assert_eq!(twin.rank, board.rows[own].rank, "both print 57.5");
     assert!(board.rows[own].notes.is_empty());
+}
+
+#[test]
+fn every_protocol_of_a_run_is_a_row() {
+    let mut run = run("refcocog/umd", Some("val"), 500, 700);
+    let lisa = Protocol::preset("lisa").unwrap();
+    let other = Scores::new(run.scores.rows.clone(), lisa, Problems::default()).totals;
+    run.scores.totals.others =
+        vec![segzero_eval::Verdict { protocol: other.protocol, summary: other.summary }];
+    let protocols: Vec<Option<String>> =
+        entries(&run).unwrap().iter().map(|entry| entry.figures[0].protocol.clone()).collect();
+    assert_eq!(protocols, [Some("default".to_owned()), Some("lisa".to_owned())]);
+    let board = board(&shipped().unwrap(), &entries(&run).unwrap(), &of_set("refcocog", "val"));
+    assert_eq!(board.rows.iter().filter(|row| row.n.is_some()).count(), 2);
+}
+
+#[test]
+fn a_run_whose_numbers_are_not_its_rows_is_refused() {
+    let mut run = run("reasonseg", Some("val"), 500, 700);
+    assert_eq!(entries(&run).unwrap()[0].figures.len(), 6);
+    run.scores.totals.summary.giou = Some(0.9);
+    let message = entries(&run).unwrap_err().to_string();
+    assert!(
+        message.contains("field `summary.giou`: expected 0.65, which its rows give"),
+        "{message}"
+    );
+    run.scores.rows.clear();
+    run.scores.totals.summary.giou = None;
+    run.scores.totals.summary.ciou = None;
+    let message = entries(&run).unwrap_err().to_string();
+    assert!(message.contains("a score is missing"), "{message}");
 }
 
 #[test]
 fn caveats_come_from_the_fields() {
     let shipped = shipped().unwrap();
-    let json = RUN.replace("true", "false").replace(
-        "\"summary\"",
-        "\"protocol\": {\"name\": \
-        \"seg-zero\", \"ignore\": \"foreground\", \"unit\": \"query\"}, \"summary\"",
-    );
-    let own = run(&json);
-    assert_eq!(own.figures[0].protocol.as_deref(), Some("seg-zero"));
-    let board = board(&shipped, &[own], &of_set("reasonseg", "test"));
+    let mut own = run("reasonseg", Some("test"), 560, 580);
+    own.scores.totals.protocol.ignore = Ignore::Foreground;
+    own.provenance.complete = false;
+    let board = board(&shipped, &entries(&own).unwrap(), &of_set("reasonseg", "test"));
     let notes = |method: &str| -> Vec<String> {
         let rows = board.rows.iter().filter(|row| row.method == method);
         rows.flat_map(|row| &row.notes).map(|&i| board.notes[i].to_string()).collect()
     };
-    assert_eq!(notes("mine"), ["partial run: not every sample has a usable prediction"]);
+    assert_eq!(notes("mine"), ["PARTIAL RUN: not every sample has a usable prediction"]);
     assert_eq!(notes("LENS-3B"), ["ignored pixels are background, not target"]);
     assert!(notes("Seg-Zero-7B").is_empty());
     let text = |set: &str, split: &str| {
@@ -325,19 +390,50 @@ fn caveats_come_from_the_fields() {
 
 #[test]
 fn names_of_data_sets_are_recognised() {
-    let place = |data: &str, split: &str| {
-        let json = RUN.replace("reasonseg", data).replace("\"test\"", split);
-        let run = Run::read(Path::new("a/b.json"), json.as_bytes(), None, None).ok()?;
-        let Figure { set, split_by, split, method, .. } = run.figures[0].clone();
-        assert_eq!(method, "b");
-        Some(format!("{set} {} {split}", split_by.unwrap_or_default()))
+    let place = |data: &str, split: Option<&str>| {
+        let Figure { set, split_by, split, unit, ignore, .. } =
+            entries(&run(data, split, 500, 700)).ok()?.remove(0).figures.remove(0);
+        let ignore = ignore.map(|ignore| format!(" {ignore:?}")).unwrap_or_default();
+        Some(format!("{set} {} {split} {:?}{ignore}", split_by.unwrap_or_default(), unit?))
     };
-    assert_eq!(place("refcocog/umd", "\"val\"").unwrap(), "refcocog umd val");
-    assert_eq!(place("refcoco+/unc", "\"testB\"").unwrap(), "refcoco+ unc testB");
-    assert_eq!(place("refcocoplus_testA", "\"test\"").unwrap(), "refcoco+  testA");
-    assert_eq!(place("ReasonSeg_val", "null").unwrap(), "reasonseg  val");
-    assert_eq!(place("mine", "\"val\""), None);
-    assert_eq!(place("reasonseg", "null"), None, "no split");
+    for (data, split, expected) in [
+        ("refcocog/umd", Some("test"), "refcocog umd test Sentence"),
+        ("refcoco+/unc", Some("testB"), "refcoco+ unc testB Sentence"),
+        ("refcoco+/unc", None, "refcoco+ unc val Sentence"), // the one split of its rows
+        ("refcocoplus_testA", Some("test"), "refcoco+  testA OneSentence"),
+        ("refcocog_val_all", Some("test"), "refcocog  val Sentence"),
+        ("ReasonSeg_val", Some("test"), "reasonseg  val OneQuery Foreground"),
+        ("reasonseg", Some("val"), "reasonseg  val OneQuery Exclude"),
+    ] {
+        assert_eq!(place(data, split).as_deref(), Some(expected), "{data}");
+    }
+    assert_eq!(place("mine", Some("val")), None);
+    let mut several = run("refcoco/unc", None, 500, 700);
+    several.scores.rows[0].split = "train".to_owned();
+    assert!(entries(&several).unwrap_err().to_string().contains("field `split`: one split"));
+    let mut joined = run("refcoco/unc", Some("val"), 500, 700);
+    joined.scores.totals.protocol.unit = Unit::Sample;
+    let figure = &entries(&joined).unwrap()[0].figures[0];
+    assert_eq!(figure.unit, Some(SampleUnit::JoinedSentences));
+}
+
+/// A published row is named after a preset because it follows its rules.
+#[test]
+fn rows_agree_with_the_preset_that_they_name() {
+    for figure in shipped().unwrap() {
+        let Some(name) = &figure.protocol else { continue };
+        let preset = Protocol::preset(name).unwrap_or_else(|| panic!("no preset {name}"));
+        if let Some(ignore) = figure.ignore {
+            assert_eq!(ignore, preset.ignore, "{figure:?}");
+        }
+        let units: &[SampleUnit] = match preset.unit {
+            _ if figure.set == "reasonseg" => &[SampleUnit::OneQuery],
+            Unit::Query => &[SampleUnit::Sentence, SampleUnit::SampledSentences],
+            Unit::FirstQuery => &[SampleUnit::FirstSentence, SampleUnit::OneSentence],
+            Unit::Sample => &[SampleUnit::JoinedSentences],
+        };
+        assert!(figure.unit.is_none_or(|unit| units.contains(&unit)), "{figure:?}");
+    }
 }
 
 #[test]

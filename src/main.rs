@@ -3,6 +3,7 @@ mod commands;
 mod failure;
 mod output;
 mod progress;
+mod resampling;
 mod source_args;
 
 use std::process::ExitCode;
@@ -36,6 +37,8 @@ enum Command {
     Vqa(commands::vqa::Args),
     /// Published figures of the field, your own among them, and arithmetic that they must satisfy.
     Leaderboard(commands::leaderboard::Args),
+    /// Compare two runs unit by unit; fails where the new one lost more than it may.
+    Compare(commands::compare::Args),
     /// List the protocols: every rule, and where it was read.
     Protocols(commands::protocols::Args),
 }
@@ -64,6 +67,7 @@ impl Command {
             Self::Eval(args) => commands::eval::run(args),
             Self::Vqa(args) => commands::vqa::run(args),
             Self::Leaderboard(args) => commands::leaderboard::run(args),
+            Self::Compare(args) => commands::compare::run(args),
             Self::Protocols(args) => commands::protocols::run(args),
         }
     }

@@ -1,11 +1,14 @@
 //! [`Cell`]: what the numbers need of a row, without its strings.
 
+use std::cmp::Ordering;
 use std::hash::Hash;
 
 use ahash::RandomState;
 
 use crate::breakdown::Groups;
 use crate::places::Places;
+use crate::protocol::{MeanOver, Protocol, Reach};
+use crate::resample::Terms;
 use crate::{Iou, IouSum, Outcome, Row, Status};
 
 /// What the numbers need of a row: a million of them take 130 MB, a million rows three times that.
@@ -42,6 +45,10 @@ fn hash(parts: impl Hash) -> u64 {
     RandomState::with_seeds(0x5e67, 0x7a65, 0x726f, 0x2503).hash_one(parts)
 }
 
+fn boundary_iou([intersection, union]: [u64; 2]) -> Iou {
+    Iou::new(intersection, union)
+}
+
 impl Cell {
     /// The cell of a row.
     pub fn of(row: &Row) -> Self {
@@ -56,7 +63,7 @@ impl Cell {
             image: hash((&row.dataset, &row.image)),
             box_iou: row.box_iou.unwrap_or(-1.0),
             points: row.points.unwrap_or_default(),
-            boundary: row.boundary.map(|[i, u]| if u == 0 { Iou::ONE } else { Iou::new(i, u) }),
+            boundary: row.boundary.map(boundary_iou),
             groups: Groups::of(row),
         }
     }
@@ -72,6 +79,7 @@ impl Cell {
             iou: outcome.iou,
             box_iou: places.box_iou.unwrap_or(-1.0),
             points: places.points.unwrap_or_default(),
+            boundary: places.boundary.map(boundary_iou),
             ..*self
         }
     }
@@ -84,6 +92,37 @@ impl Cell {
     /// Whether the answer is that there is such an object.
     pub fn is_positive(&self) -> bool {
         self.status.is_usable() && !self.said_nothing
+    }
+
+    /// What the unit adds to the headline figures under a protocol; `None` where that leaves it
+    /// out. gIoU has no terms where it is no mean over units.
+    pub fn terms(&self, protocol: &Protocol) -> Option<Terms> {
+        if self.status == Status::Skipped {
+            return None;
+        }
+        let among = protocol.precision != Reach::AtLeastOfTargets || self.has_target != Some(false);
+        let reaches = [5, 6, 7, 8, 9].map(|tenths| self.reaches(tenths, protocol.precision));
+        Some(Terms {
+            iou: (protocol.mean == MeanOver::Unit).then(|| self.iou.value()),
+            intersection: self.intersection,
+            union: self.union,
+            reaches: among.then_some(reaches),
+            is_rejected: (self.has_target == Some(false)).then_some(self.said_nothing),
+            is_accepted: (self.has_target == Some(true)).then(|| self.is_positive()),
+            box_is_found: (self.box_iou >= 0.0).then_some(self.box_iou > 0.5),
+            points_on_target: self.points[0],
+            points: self.points[1],
+            boundary_iou: self.boundary.map(Iou::value),
+        })
+    }
+
+    /// Whether the IoU counts at a threshold.
+    pub(crate) fn reaches(&self, tenths: u32, rule: Reach) -> bool {
+        match self.iou.cmp_tenths(tenths) {
+            Ordering::Greater => true,
+            Ordering::Equal => rule != Reach::Above,
+            Ordering::Less => false,
+        }
     }
 
     /// Adds the IoU, with `epsilon` added to its union, to a sum. An IoU that is no fraction of

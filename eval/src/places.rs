@@ -1,7 +1,8 @@
-//! Predicted boxes and points against the target.
+//! Predicted boxes, points and boundaries against the target's.
 
 use segzero_datasets::{Bbox, Mask, Size};
 
+use crate::boundary::boundary_counts;
 use crate::predictions::Prediction;
 use crate::truth::Truth;
 
@@ -12,17 +13,25 @@ pub(crate) struct Places {
     pub box_iou: Option<f64>,
     /// The predicted points that lie on the target, and all of them.
     pub points: Option<[u32; 2]>,
+    /// Boundary IoU's intersection and union, where it was asked for.
+    pub boundary: Option<[u64; 2]>,
 }
 
 impl Places {
     /// Boxes and points are in pixels of the image, so there is nothing to say of a target that is
-    /// not at the image's own `size`.
-    pub fn of(truth: &Truth, prediction: Option<&Prediction>, size: Size) -> Self {
+    /// not at the image's own `size`. `ratio` is the width of boundaries for Boundary IoU.
+    pub fn of(
+        truth: &Truth,
+        prediction: Option<&Prediction>,
+        size: Size,
+        ratio: Option<f64>,
+    ) -> Self {
+        let boundary = ratio.and_then(|ratio| boundary_of(truth, prediction, ratio));
         if truth.target.size() != size {
-            return Self::default();
+            return Self { boundary, ..Self::default() };
         }
         let points = prediction.and_then(|found| points_on(&truth.target, &found.points));
-        Self { box_iou: truth.bbox.map(|bbox| box_iou(bbox, size, prediction)), points }
+        Self { box_iou: truth.bbox.map(|bbox| box_iou(bbox, size, prediction)), points, boundary }
     }
 }
 
@@ -66,4 +75,23 @@ fn points_on(target: &Mask, points: &[[f64; 2]]) -> Option<[u32; 2]> {
         inside && target.contains(x as u32, y as u32)
     });
     Some([on.count() as u32, points.len() as u32])
+}
+
+/// Boundary IoU's intersection and union, ignored pixels excluded; `None` where both masks are
+/// empty, or the prediction is at another size than that at which the protocol compares.
+fn boundary_of(truth: &Truth, prediction: Option<&Prediction>, ratio: f64) -> Option<[u64; 2]> {
+    let size = truth.target.size();
+    let nothing = Mask::empty(size);
+    let mask = prediction.map_or(&nothing, |prediction| &prediction.mask);
+    let outside;
+    let mask = match &truth.ignore {
+        None => mask,
+        Some(ignore) => {
+            outside = mask.difference(ignore).ok()?;
+            &outside
+        }
+    };
+    // Masks of different size have no boundary in common; that is the only error.
+    let (intersection, union) = boundary_counts(&truth.target, mask, ratio).ok()?;
+    (union > 0).then_some([intersection, union])
 }

@@ -7,6 +7,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::breakdown::Breakdown;
 use crate::protocol::Protocol;
+use crate::resample::{self, Headline, Interval};
 use crate::{Cell, Row, Summary};
 
 /// The result of an evaluation.
@@ -26,6 +27,9 @@ pub struct Totals {
     pub protocol: Protocol,
     /// The numbers by them; computed from the rows alone.
     pub summary: Summary,
+    /// How sure the headline figures are, where that was asked for.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub intervals: Option<Intervals>,
     /// The same numbers by size of the object, length of the query, ...
     #[serde(default)]
     pub breakdowns: Vec<Breakdown>,
@@ -34,6 +38,23 @@ pub struct Totals {
     pub others: Vec<Verdict>,
     /// What was wrong with the input.
     pub problems: Problems,
+}
+
+/// Intervals of the headline figures, and how they were found.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Intervals {
+    /// What was drawn, how often, and the probability that an interval holds.
+    pub options: resample::Options,
+    /// The intervals; fractions.
+    pub figures: Headline<Option<Interval>>,
+}
+
+impl Intervals {
+    /// Intervals of the figures of these cells. Independent of their order.
+    pub fn of(cells: &[Cell], protocol: &Protocol, options: resample::Options) -> Self {
+        let units = cells.iter().filter_map(|cell| Some((cell.image, cell.terms(protocol)?)));
+        Self { options, figures: Headline::<Option<Interval>>::intervals(units, &options) }
+    }
 }
 
 /// The numbers of one evaluation by other rules than its rows'.
@@ -123,6 +144,7 @@ impl Totals {
     pub fn of(cells: &[Cell], protocol: Protocol, problems: Problems) -> Self {
         Self {
             summary: Summary::of(cells, &protocol),
+            intervals: None,
             breakdowns: Breakdown::all(cells, &protocol),
             others: Vec::new(),
             protocol,

@@ -1,6 +1,5 @@
 //! [`Summary`]: the numbers of a set of rows under a protocol.
 
-use std::cmp::Ordering;
 use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
@@ -124,11 +123,7 @@ fn precision(kept: &[&Cell], protocol: &Protocol) -> Vec<Precision> {
     let among = |cell: &&&Cell| !of_targets || cell.has_target != Some(false);
     let all = kept.iter().filter(among).count() as u64;
     let share = |tenths: u32| {
-        let reached = |cell: &&&Cell| match cell.iou.cmp_tenths(tenths) {
-            Ordering::Greater => true,
-            Ordering::Equal => protocol.precision != Reach::Above,
-            Ordering::Less => false,
-        };
+        let reached = |cell: &&&Cell| cell.reaches(tenths, protocol.precision);
         let count = kept.iter().filter(among).filter(reached).count() as u64;
         Some(Precision { at: f64::from(tenths) / 10.0, share: ratio(count, all)? })
     };

@@ -67,6 +67,19 @@ impl Default for Options {
     }
 }
 
+impl std::fmt::Display for Options {
+    /// In words, for the head of a table.
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let Self { resample, resamples, level, seed } = self;
+        let drawn = match resample {
+            Resample::Image => "images",
+            Resample::Unit => "units",
+        };
+        let percent = f64::from(*level) * 100.0;
+        write!(f, "intervals of {percent} %: {resamples} resamples of {drawn}, seed {seed}")
+    }
+}
+
 /// A probability that an interval states: above 0, below 1.
 #[derive(Clone, Copy, Debug, PartialEq, PartialOrd, Serialize, Deserialize)]
 #[serde(try_from = "f64", into = "f64")]

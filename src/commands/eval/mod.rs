@@ -9,14 +9,15 @@ use std::process::ExitCode;
 use indicatif::{ProgressBar, ProgressStyle};
 use segzero_datasets::{Error, ReadOptions, Source};
 use segzero_eval::{
-    OnBadRecord, Options, Overrides, Predictions, Protocol, Provenance, RunWriter, Totals,
-    protocol, score_each,
+    Intervals, OnBadRecord, Options, Overrides, Predictions, Protocol, Provenance, RunWriter,
+    Totals, protocol, score_each,
 };
 use segzero_reports::write_whole;
 use serde::Serialize;
 
 use crate::failure::Failure;
 use crate::output;
+use crate::resampling::Resampling;
 use crate::source_args::{SourceArgs, Wanted, format_hint};
 
 /// Flags of `segzero eval`.
@@ -34,6 +35,13 @@ pub struct Args {
     protocol: String,
     #[command(flatten)]
     overrides: Overrides,
+    #[command(flatten)]
+    resampling: Resampling,
+    /// Score boundaries too (Boundary IoU): their width as a share of the image's diagonal, 0.02 in
+    /// the paper.
+    #[arg(long, value_name = "RATIO", num_args = 0..=1, default_missing_value = "0.02",
+          value_parser = ratio)]
+    boundary: Option<f64>,
     /// Write the scores, with one row a unit, to this JSON file.
     #[arg(long, value_name = "FILE")]
     out: Option<PathBuf>,
@@ -60,7 +68,7 @@ struct Overview<'a> {
 /// Runs the command.
 pub fn run(args: Args) -> Result<ExitCode, Failure> {
     let on_bad = if args.skip_bad { OnBadRecord::Skip } else { OnBadRecord::Stop };
-    let options = Options { protocols: protocols(&args)?, on_bad };
+    let options = Options { protocols: protocols(&args)?, on_bad, boundary: args.boundary };
     let source = args.source.source(Wanted::WithMasks)?;
     let predictions =
         Predictions::open(&args.pred, on_bad).map_err(|e| hinted(e, &args, &source))?;
@@ -99,6 +107,12 @@ pub fn run(args: Args) -> Result<ExitCode, Failure> {
     table::warnings(&totals).lines().for_each(output::report);
     let failed = args.strict && !provenance.complete;
     Ok(ExitCode::from(u8::from(failed)))
+}
+
+/// A share of the diagonal.
+fn ratio(text: &str) -> Result<f64, String> {
+    let ratio = text.parse().ok().filter(|ratio| *ratio > 0.0 && *ratio <= 1.0);
+    ratio.ok_or_else(|| format!("expected a number above 0 and up to 1, found `{text}`"))
 }
 
 /// The rules that the flags name: those of the rows first.
@@ -161,7 +175,9 @@ fn score_all(
     let scored =
         score_each(samples, predictions, options, keep, |done| progress.set_position(done));
     progress.finish_and_clear();
-    let (totals, _) = scored.map_err(|e| hinted(e, args, source))?;
+    let (mut totals, cells) = scored.map_err(|e| hinted(e, args, source))?;
+    let intervals = |options| Intervals::of(&cells, &totals.protocol, options);
+    totals.intervals = args.resampling.options().map(intervals);
     Ok(Scored { totals, first_key })
 }
 

@@ -1,13 +1,42 @@
 //! What `segzero eval` prints.
 
+use std::fmt::{Display, Formatter};
+
+use segzero_eval::resample::Interval;
 use segzero_eval::{Breakdown, Names, Problems, Protocol, Provenance, Summary, Totals, Unit};
 
-/// A line of a table: name, value, note.
-type Line = (String, String, String);
+/// A line of the table.
+struct Line {
+    name: String,
+    value: String,
+    interval: Option<Interval>,
+    note: String,
+}
+
+impl Line {
+    fn new(name: &str, value: String, note: &str) -> Self {
+        Self { name: name.to_owned(), value, interval: None, note: note.to_owned() }
+    }
+
+    fn between(self, interval: Option<Interval>) -> Self {
+        Self { interval, ..self }
+    }
+}
+
+impl Display for Line {
+    fn fmt(&self, f: &mut Formatter<'_>) -> std::fmt::Result {
+        let Self { name, value, interval, note } = self;
+        let interval = interval.map_or_else(String::new, |Interval { low, high, .. }| {
+            format!("{:.2} to {:.2}", low * 100.0, high * 100.0)
+        });
+        let line = format!("  {name:<14}{value:>10}  {interval:<16}{note}");
+        f.write_str(line.trim_end())
+    }
+}
 
 /// The numbers as people read them: percent with two decimals.
 pub fn table(provenance: &Provenance, totals: &Totals) -> String {
-    let Totals { summary, problems, protocol, .. } = totals;
+    let Totals { problems, protocol, .. } = totals;
     let split = provenance.split.as_ref().map(|split| format!(" {split}")).unwrap_or_default();
     let mut text = format!("{}{split}, {}\n", provenance.data, provenance.predictions.display());
     text += &rules(protocol);
@@ -17,10 +46,11 @@ pub fn table(provenance: &Provenance, totals: &Totals) -> String {
     for partial in &provenance.partial {
         text += &format!("PARTIAL RUN: {partial}\n");
     }
-    for (name, value, note) in figures(summary, protocol).into_iter().chain(counts(problems)) {
-        let line = format!("  {name:<14}{value:>10}  {note}");
-        text += line.trim_end();
-        text.push('\n');
+    if let Some(intervals) = &totals.intervals {
+        text += &format!("{}\n", intervals.options);
+    }
+    for line in figures(totals).into_iter().chain(counts(problems)) {
+        text += &format!("{line}\n");
     }
     for breakdown in &totals.breakdowns {
         text += &groups(breakdown);
@@ -55,43 +85,48 @@ fn rules(protocol: &Protocol) -> String {
     text + &line + "\n"
 }
 
-fn figures(summary: &Summary, protocol: &Protocol) -> Vec<Line> {
+fn figures(totals: &Totals) -> Vec<Line> {
+    let Totals { summary, protocol, intervals, .. } = totals;
+    let found = intervals.as_ref().map(|intervals| intervals.figures.clone()).unwrap_or_default();
     let unit = match protocol.unit {
         Unit::Query => "queries",
         Unit::FirstQuery | Unit::Sample => "samples",
     };
-    let pixels = format!("of {} px: {} hit", summary.union, summary.intersection);
-    let line = |name: &str, value: String, note: &str| (name.to_owned(), value, note.to_owned());
     let mut lines = vec![
-        line(unit, summary.n.to_string(), ""),
-        line("gIoU", percent(summary.giou), "mean IoU (mIoU)"),
-        line("cIoU", percent(summary.ciou), &format!("cumulative IoU (oIoU), {pixels}")),
-        line("median IoU", percent(summary.median_iou), ""),
+        Line::new(unit, summary.n.to_string(), ""),
+        Line::new("gIoU", percent(summary.giou), "mean IoU (mIoU)").between(found.giou),
+        Line::new("cIoU", percent(summary.ciou), "cumulative IoU (oIoU)").between(found.ciou),
+        Line::new("median IoU", percent(summary.median_iou), ""),
     ];
     for precision in &summary.precision {
-        lines.push(line(&format!("Pr@{}", precision.at), percent(Some(precision.share)), ""));
+        // Intervals are found for 0.5 to 0.9.
+        let position = (precision.at * 10.0).round() as usize;
+        let interval = position.checked_sub(5).and_then(|at| *found.precision.get(at)?);
+        let name = format!("Pr@{}", precision.at);
+        lines.push(Line::new(&name, percent(Some(precision.share)), "").between(interval));
     }
-    for (name, value, note) in [
-        ("box accuracy", summary.box_accuracy, "boxes with IoU > 0.5"),
-        ("points", summary.points_on_target, "on the target"),
-        ("boundary IoU", summary.boundary_iou, "mean"),
+    let without = format!("of {} without a target", summary.no_target);
+    for (name, value, interval, note) in [
+        ("N-acc.", summary.no_target_accuracy, found.no_target_accuracy, without.as_str()),
+        ("T-acc.", summary.target_accuracy, found.target_accuracy, "of those with a target"),
+        ("box accuracy", summary.box_accuracy, found.box_accuracy, "boxes with IoU > 0.5"),
+        ("points", summary.points_on_target, found.points_on_target, "on the target"),
+        ("boundary IoU", summary.boundary_iou, found.boundary_iou, "mean"),
     ] {
-        if value.is_some() {
-            lines.push(line(name, percent(value), note));
+        // T-acc. says little where everything has a target.
+        if value.is_some() && (name != "T-acc." || summary.no_target > 0) {
+            lines.push(Line::new(name, percent(value), note).between(interval));
         }
     }
-    if summary.no_target > 0 {
-        let note = format!("of {} without a target", summary.no_target);
-        lines.push(line("N-acc.", percent(summary.no_target_accuracy), &note));
-        lines.push(line("T-acc.", percent(summary.target_accuracy), ""));
-    }
+    lines.push(Line::new("hit", summary.intersection.to_string(), "px, sum of intersections"));
+    lines.push(Line::new("of", summary.union.to_string(), "px, sum of unions"));
     for (name, count, note) in [
         ("skipped", summary.skipped, "left out by the protocol"),
         ("both empty", summary.both_empty, "no target, and the answer is nothing"),
         ("empty answers", summary.empty_prediction, "to a target"),
     ] {
         if count > 0 {
-            lines.push(line(name, count.to_string(), note));
+            lines.push(Line::new(name, count.to_string(), note));
         }
     }
     lines
@@ -110,9 +145,8 @@ fn counts(problems: &Problems) -> Vec<Line> {
         ("filled boxes", &problems.filled_boxes, "predictions without a mask"),
     ];
     let nonzero = all.into_iter().filter(|(_, names, _)| names.count > 0);
-    let line = |(name, names, note): (&str, &Names, &str)| {
-        (name.to_owned(), names.count.to_string(), note.to_owned())
-    };
+    let line =
+        |(name, names, note): (&str, &Names, &str)| Line::new(name, names.count.to_string(), note);
     nonzero.map(line).collect()
 }
 

@@ -35,6 +35,8 @@ enum Command {
     Eval(commands::eval::Args),
     /// Score answers to questions about images: ChartQA's and TextVQA's accuracy.
     Vqa(commands::vqa::Args),
+    /// Scores -> a page, tables and figures to put beside a paper.
+    Report(commands::report::Args),
     /// Published figures of the field, your own among them, and arithmetic that they must satisfy.
     Leaderboard(commands::leaderboard::Args),
     /// Compare two runs unit by unit; fails where the new one lost more than it may.
@@ -66,6 +68,7 @@ impl Command {
             Self::Preview(args) => commands::preview::run(args),
             Self::Eval(args) => commands::eval::run(args),
             Self::Vqa(args) => commands::vqa::run(args),
+            Self::Report(args) => commands::report::run(args),
             Self::Leaderboard(args) => commands::leaderboard::run(args),
             Self::Compare(args) => commands::compare::run(args),
             Self::Protocols(args) => commands::protocols::run(args),

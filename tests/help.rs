@@ -7,7 +7,8 @@ use std::process::{Command, Stdio};
 
 use common::{Data, segzero, text};
 
-const COMMANDS: [&str; 7] = ["demo", "inspect", "prep", "preview", "eval", "vqa", "leaderboard"];
+const COMMANDS: [&str; 8] =
+    ["demo", "inspect", "prep", "preview", "eval", "vqa", "report", "leaderboard"];
 
 #[test]
 fn every_command_explains_itself() {

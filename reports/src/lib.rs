@@ -1,7 +1,11 @@
 //! Pages, contact sheets and tables that people look at.
 
+pub mod figures;
+mod frame;
 pub mod leaderboard;
+mod pictures;
 pub mod preview;
+pub mod report;
 pub mod sheet;
 mod write;
 

@@ -8,4 +8,5 @@ pub mod leaderboard;
 pub mod prep;
 pub mod preview;
 pub mod protocols;
+pub mod report;
 pub mod vqa;

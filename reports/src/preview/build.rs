@@ -277,7 +277,7 @@ fn named(mut error: Error, sample: &Sample) -> Error {
 }
 
 /// Reads and shrinks an image.
-fn load(sample: &Sample, longest_side: u32) -> Result<Picture, BuildError> {
+pub(crate) fn load(sample: &Sample, longest_side: u32) -> Result<Picture, BuildError> {
     let file_name = sample.image.file_name.clone();
     let bytes = match &sample.image.source {
         ImageSource::Bytes(bytes) => bytes.clone(),

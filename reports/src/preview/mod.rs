@@ -10,9 +10,13 @@ mod page;
 mod path;
 mod solution;
 
+pub use crate::frame::PageError;
+pub use crate::pictures::Images;
+pub(crate) use build::load;
 pub use build::{BuildError, Builder, BuilderOptions};
 pub use choose::choose;
-pub use page::{Images, Page, PageError};
+pub(crate) use choose::mix;
+pub use page::Page;
 pub use path::svg_path;
 pub use solution::{Answered, parse_solution};
 

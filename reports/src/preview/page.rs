@@ -1,10 +1,12 @@
 //! The page as a file.
 
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 use serde::Serialize;
 
 use super::{Card, Picture, svg_path};
+use crate::frame::{PageError, escape, filled, json_in_script, save};
+use crate::pictures::{Images, data_uri, place};
 
 /// A page of samples.
 #[derive(Clone, Debug, Default)]
@@ -17,39 +19,6 @@ pub struct Page {
     pub cards: Vec<Card>,
     /// The images that cards refer to.
     pub pictures: Vec<Picture>,
-}
-
-/// Where the images of a page are.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub enum Images {
-    /// Inside it up to [`Images::INLINE_LIMIT`] bytes together, beside it beyond.
-    #[default]
-    Auto,
-    /// Inside it, as data URIs.
-    Inline,
-    /// In a folder beside it, named after it.
-    Beside,
-}
-
-impl Images {
-    /// Bytes of JPEG that a browser still opens quickly.
-    pub const INLINE_LIMIT: usize = 48 << 20;
-}
-
-/// A page that could not be written.
-#[derive(Debug, thiserror::Error)]
-pub enum PageError {
-    /// A file cannot be written.
-    #[error("could not write `{}`: {source}", path.display())]
-    Write {
-        /// The file.
-        path: PathBuf,
-        /// Why.
-        source: std::io::Error,
-    },
-    /// The data cannot be put into the page.
-    #[error("could not write the page's data: {0}")]
-    Data(#[from] serde_json::Error),
 }
 
 /// What the script gets; names are short because they repeat for every card.
@@ -95,16 +64,8 @@ impl Page {
     /// # Errors
     /// When a file cannot be written.
     pub fn write(&self, path: &Path, images: Images) -> Result<(), PageError> {
-        let total: usize = self.pictures.iter().map(|picture| picture.jpeg.len()).sum();
-        let inline = match images {
-            Images::Auto => total <= Images::INLINE_LIMIT,
-            Images::Inline => true,
-            Images::Beside => false,
-        };
-        let html = match inline {
-            true => self.to_html()?,
-            false => self.html(write_beside(path, &self.pictures)?)?,
-        };
+        let sources = place(&self.pictures, images, path, "images")?;
+        let html = self.html(sources)?;
         save(path, html.as_bytes())
     }
 
@@ -119,28 +80,14 @@ impl Page {
     fn html(&self, pictures: Vec<String>) -> Result<String, PageError> {
         let cards = self.cards.iter().map(|card| self.card_data(card)).collect();
         let data = Data { title: &self.title, facts: &self.facts, pictures, cards };
-        // Inside a script element only `<` could end it; the others are for old parsers.
-        let json = serde_json::to_string(&data)?
-            .replace('<', "\\u003c")
-            .replace('>', "\\u003e")
-            .replace('&', "\\u0026");
-        let mut html = String::with_capacity(json.len() + 32_768);
-        let mut rest = include_str!("page.html");
-        // One pass over the frame, so that nothing in the data is taken for a placeholder.
-        while let Some((before, after)) = rest.split_once("{{") {
-            html.push_str(before);
-            let Some((name, after)) = after.split_once("}}") else { break };
-            match name {
-                "title" => html.push_str(&escape(&self.title)),
-                "style" => html.push_str(include_str!("page.css")),
-                "script" => html.push_str(include_str!("page.js")),
-                "data" => html.push_str(&json),
-                _ => {}
-            }
-            rest = after;
-        }
-        html.push_str(rest);
-        Ok(html)
+        let (title, data) = (escape(&self.title), json_in_script(&data)?);
+        Ok(filled(include_str!("page.html"), |name| match name {
+            "title" => &title,
+            "style" => include_str!("page.css"),
+            "script" => include_str!("page.js"),
+            "data" => &data,
+            _ => "",
+        }))
     }
 
     fn card_data<'a>(&'a self, card: &'a Card) -> CardData<'a> {
@@ -183,63 +130,4 @@ fn disc(circle: &segzero_prep::Circle) -> [f64; 3] {
     let radius = ((circle.radius_squared as f64).sqrt() - 0.5).max(0.0);
     let [x, y] = [circle.center.x, circle.center.y].map(|v| f64::from(v) + 0.5);
     [x, y, (radius * 100.0).round() / 100.0]
-}
-
-/// Text that is safe between tags.
-fn escape(text: &str) -> String {
-    text.replace('&', "&amp;").replace('<', "&lt;").replace('>', "&gt;")
-}
-
-fn data_uri(jpeg: &[u8]) -> String {
-    format!("data:image/jpeg;base64,{}", base64(jpeg))
-}
-
-/// RFC 4648 base64, with padding.
-fn base64(bytes: &[u8]) -> String {
-    const ALPHABET: &[u8; 64] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
-    let mut text = String::with_capacity(bytes.len().div_ceil(3) * 4);
-    for group in bytes.chunks(3) {
-        let byte = |i: usize| u32::from(group.get(i).copied().unwrap_or(0));
-        let bits = byte(0) << 16 | byte(1) << 8 | byte(2);
-        for i in 0..4 {
-            let index = (bits >> (18 - 6 * i)) & 63;
-            text.push(if i <= group.len() { char::from(ALPHABET[index as usize]) } else { '=' });
-        }
-    }
-    text
-}
-
-/// Writes images to `NAME_images/` beside `NAME.html`; their relative addresses.
-fn write_beside(page: &Path, pictures: &[Picture]) -> Result<Vec<String>, PageError> {
-    let stem = page.file_stem().map_or("page".into(), |stem| stem.to_string_lossy());
-    let name = format!("{stem}_images");
-    let folder = page.with_file_name(&name);
-    std::fs::create_dir_all(&folder)
-        .map_err(|source| PageError::Write { path: folder.clone(), source })?;
-    let mut sources = Vec::with_capacity(pictures.len());
-    for (index, picture) in pictures.iter().enumerate() {
-        let file = format!("{index:06}.jpg");
-        save(&folder.join(&file), &picture.jpeg)?;
-        sources.push(format!("{}/{file}", url_escape(&name)));
-    }
-    Ok(sources)
-}
-
-/// A path segment of an address.
-fn url_escape(segment: &str) -> String {
-    let mut escaped = String::new();
-    for byte in segment.bytes() {
-        match byte {
-            b'a'..=b'z' | b'A'..=b'Z' | b'0'..=b'9' | b'-' | b'_' | b'.' | b'~' => {
-                escaped.push(char::from(byte));
-            }
-            _ => escaped.push_str(&format!("%{byte:02X}")),
-        }
-    }
-    escaped
-}
-
-fn save(path: &Path, bytes: &[u8]) -> Result<(), PageError> {
-    crate::write_whole(path, |out| out.write_all(bytes))
-        .map_err(|source| PageError::Write { path: path.to_owned(), source })
 }

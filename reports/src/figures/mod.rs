@@ -1,0 +1,88 @@
+//! Figures of scores: what is drawn ([`figures`]), and how ([`Figure::svg`], [`Figure::png`]).
+//!
+//! A figure is a small chart of shares and means, so one type of chart is enough: bars, cells of a
+//! density, and lines over two axes. plotters draws it; in a PNG with Ubuntu Light, in an SVG with the
+//! reader's own sans-serif.
+
+mod draw;
+mod plots;
+
+pub use draw::{DrawError, Theme};
+pub use plots::figures;
+
+use segzero_eval::Row;
+
+/// What is drawn of one run.
+#[derive(Clone, Copy, Debug)]
+pub struct Series<'a> {
+    /// Its name, for the legend.
+    pub name: &'a str,
+    /// Its rows; those that the protocol leaves out are not drawn.
+    pub rows: &'a [Row],
+}
+
+/// A chart with a name of its own.
+#[derive(Clone, Debug)]
+pub struct Figure {
+    /// Name of its files: `iou-histogram`, ...
+    pub name: &'static str,
+    /// What it shows, as a heading.
+    pub title: &'static str,
+    /// How to read it, in a sentence.
+    pub caption: String,
+    /// The horizontal axis.
+    pub(crate) x: Axis,
+    /// The vertical axis.
+    pub(crate) y: Axis,
+    pub(crate) bars: Vec<Bar>,
+    pub(crate) cells: Vec<Cell>,
+    pub(crate) lines: Vec<Line>,
+    /// Names of the runs, where there are several.
+    pub(crate) legend: Vec<String>,
+}
+
+/// An axis with its labelled positions.
+#[derive(Clone, Debug, PartialEq)]
+pub(crate) struct Axis {
+    pub title: &'static str,
+    pub from: f64,
+    pub to: f64,
+    pub ticks: Vec<(f64, String)>,
+}
+
+/// A bar from the axis up.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub(crate) struct Bar {
+    pub from: f64,
+    pub to: f64,
+    pub height: f64,
+}
+
+/// A rectangle whose opacity says how many rows lie in it.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub(crate) struct Cell {
+    pub x: [f64; 2],
+    pub y: [f64; 2],
+    pub weight: f64,
+}
+
+/// A line of one run.
+#[derive(Clone, Debug, PartialEq)]
+pub(crate) struct Line {
+    pub series: usize,
+    pub points: Vec<[f64; 2]>,
+    /// Whether its points are marked.
+    pub marks: Marks,
+}
+
+/// Whether a line's points are marked.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Marks {
+    /// A line only.
+    None,
+    /// A dot at every point: each is a group's mean.
+    Dots,
+}
+
+#[cfg(test)]
+mod tests;

@@ -31,8 +31,8 @@ pub struct Sample {
     pub category_ids: Vec<i64>,
     /// COCO's `iscrowd` of any of the annotations.
     pub is_crowd: bool,
-    /// Other annotations of the image that have the category of the first of its own, where the
-    /// format knows all of an image's annotations.
+    /// Other annotations of the image that have the category of the first of its own, crowds
+    /// included, where the format knows all of an image's annotations.
     pub distractors: Option<u32>,
     /// ReasonSeg's `is_sentence`: a long query.
     pub is_sentence: Option<bool>,

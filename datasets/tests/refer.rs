@@ -34,6 +34,7 @@ struct Expected {
     sentences: Vec<(i64, String, String)>,
     categories: Vec<String>,
     crowd: bool,
+    distractors: Option<u32>,
     height: u32,
     width: u32,
     area: u64,
@@ -66,6 +67,7 @@ fn check(sample: &Sample, expected: &Expected) {
     assert_eq!(*sample.split, expected.split, "{name}");
     assert_eq!(sample.categories, expected.categories, "{name}");
     assert_eq!(sample.is_crowd, expected.crowd, "{name}");
+    assert_eq!(sample.distractors, expected.distractors, "{name}");
     assert_eq!(sample.image.id, expected.image_id.to_string(), "{name}");
     assert_eq!(sample.image.file_name, expected.file_name, "{name}");
     let queries: Vec<_> =

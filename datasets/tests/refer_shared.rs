@@ -43,6 +43,25 @@ fn refs_and_sentences_are_those_of_python() {
     }
 }
 
+/// Python's: `Counter((a["image_id"], a["category_id"]) for a in annotations)`, less one.
+#[test]
+fn distractors_are_the_others_of_a_category() {
+    let Some(data) = shared_data() else { return };
+    let refer = discover(&data.join("refer")).unwrap();
+    let coco = discover(&data.join("coco-eval/instances_val2014_100.json")).unwrap();
+    let coco = read(&coco[0], None);
+    for (samples, sum, alone) in [
+        (read(&find(&refer, "refcoco"), None), 1616, 166),
+        (read(&find(&refer, "refcoco+"), None), 1382, 154),
+        (read(&find(&refer, "refcocog"), None), 2130, 188),
+        (coco, 4630, 175),
+    ] {
+        let counts: Vec<u32> = samples.iter().map(|sample| sample.distractors.unwrap()).collect();
+        let found = (counts.iter().sum::<u32>(), counts.iter().filter(|&&c| c == 0).count());
+        assert_eq!(found, (sum, alone), "{}", samples[0].dataset);
+    }
+}
+
 #[test]
 fn the_first_record_is_read_in_full() {
     let Some(data) = shared_data() else { return };

@@ -4,6 +4,7 @@ use std::collections::{HashMap, HashSet};
 use std::ops::Range;
 use std::path::{Path, PathBuf};
 
+use ahash::RandomState;
 use serde::Deserialize;
 
 use super::elements::{Entry, OutlineError, elements, members, whole};
@@ -21,6 +22,8 @@ pub(crate) struct Instances {
     text: Vec<u8>,
     annotations: Vec<Range<usize>>,
     index: HashMap<i64, usize>,
+    /// Number of annotations of each image and category in the whole file.
+    populations: HashMap<(i64, i64), u32, RandomState>,
     /// Records that could not be read; a caller reports them.
     pub(crate) bad: Vec<Error>,
 }
@@ -96,6 +99,7 @@ impl Instances {
             text,
             annotations: Vec::new(),
             index: HashMap::new(),
+            populations: HashMap::default(),
             bad: Vec::new(),
         };
         let members: Result<Vec<Entry>, _> =
@@ -164,7 +168,13 @@ impl Instances {
     ) -> Result<(), OutlineError> {
         for (position, element) in elements(&self.text, range).enumerate() {
             let element = element?.value;
-            let Some(id) = annotation_id(&self.text, element.clone()) else {
+            let ids = Ids::of(&self.text, element.clone());
+            if let Some(image) = ids.image {
+                // As `RawAnnotation` has it, an annotation without a category is of category 0.
+                let kind = (image, ids.category.unwrap_or(0));
+                *self.populations.entry(kind).or_default() += 1;
+            }
+            let Some(id) = ids.annotation else {
                 let kind = ErrorKind::Missing { what: "a whole number `id`".to_owned() };
                 let record = format!("annotations[{position}]");
                 self.bad.push(Error::new(&self.path, kind).record(record));
@@ -213,7 +223,7 @@ impl Instances {
             return Err(self.missing(format!("annotations[{position}]")));
         };
         let bytes = &self.text[range.clone()];
-        let name = || match annotation_id(&self.text, range.clone()) {
+        let name = || match Ids::of(&self.text, range.clone()).annotation {
             Some(id) => format!("annotation {id}"),
             None => format!("annotations[{position}]"),
         };
@@ -241,6 +251,15 @@ impl Instances {
             Some(&position) => self.annotation_at(position),
             None => Err(self.missing(format!("annotation {id}"))),
         }
+    }
+
+    /// How many annotations of the image have the category of the first of these, crowds included,
+    /// beside these themselves. `None` for no annotations.
+    pub(crate) fn distractors(&self, annotations: &[Annotation]) -> Option<u32> {
+        let kind = |annotation: &Annotation| (annotation.image_id, annotation.category_id);
+        let first = kind(annotations.first()?);
+        let own = annotations.iter().filter(|annotation| kind(annotation) == first).count() as u32;
+        Some(self.populations.get(&first)?.saturating_sub(own))
     }
 
     /// The image of an id.
@@ -272,11 +291,30 @@ impl Instances {
     }
 }
 
-/// The `id` of the annotation at `range`, whether or not the rest of it can be read.
-fn annotation_id(text: &[u8], range: Range<usize>) -> Option<i64> {
-    let mut members = members(text, range).map_while(Result::ok);
-    let id = members.find(|member| &text[member.name.clone()] == b"id")?;
-    std::str::from_utf8(&text[id.value]).ok()?.trim().parse().ok()
+/// The ids in an annotation, each of them whether or not the rest of it can be read.
+#[derive(Default)]
+struct Ids {
+    annotation: Option<i64>,
+    image: Option<i64>,
+    category: Option<i64>,
+}
+
+impl Ids {
+    /// Those of the annotation at `range`.
+    fn of(text: &[u8], range: Range<usize>) -> Self {
+        let number = |value| std::str::from_utf8(&text[value]).ok()?.trim().parse().ok();
+        let mut ids = Self::default();
+        for member in members(text, range).map_while(Result::ok) {
+            let id = match &text[member.name] {
+                b"id" => &mut ids.annotation,
+                b"image_id" => &mut ids.image,
+                b"category_id" => &mut ids.category,
+                _ => continue,
+            };
+            *id = id.or_else(|| number(member.value));
+        }
+        ids
+    }
 }
 
 /// What is wrong with one element, by its name, its field, and what stands there. The parser's own

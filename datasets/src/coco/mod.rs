@@ -158,7 +158,7 @@ impl Reader {
             categories: vec![category.to_owned()],
             category_ids: vec![annotation.category_id],
             is_crowd: annotation.is_crowd,
-            distractors: None,
+            distractors: instances.distractors(std::slice::from_ref(&annotation)),
             is_sentence: None,
             geometry: Geometry::Coco(vec![annotation.segmentation]),
         })

@@ -92,7 +92,7 @@ impl Joiner {
             categories: annotations.iter().filter_map(category).collect(),
             category_ids: annotations.iter().map(|a| a.category_id).collect(),
             is_crowd: annotations.iter().any(|a| a.is_crowd),
-            distractors: None,
+            distractors: self.instances.distractors(&annotations),
             is_sentence: None,
             ann_ids: record.ann_ids,
             geometry: Geometry::Coco(annotations.into_iter().map(|a| a.segmentation).collect()),

@@ -7,10 +7,10 @@ use std::path::PathBuf;
 use std::process::ExitCode;
 
 use indicatif::{ProgressBar, ProgressStyle};
-use segzero_datasets::{Error, ReadOptions, Source};
+use segzero_datasets::{Error, Format, ReadOptions, Source};
 use segzero_eval::{
-    Intervals, OnBadRecord, Options, Overrides, Predictions, Protocol, Provenance, RunWriter,
-    Totals, protocol, score_each,
+    Coverage, Intervals, OnBadRecord, Options, Overrides, Predictions, Protocol, Provenance,
+    RunWriter, Totals, Unit, protocol, score_each,
 };
 use segzero_reports::write_whole;
 use serde::Serialize;
@@ -89,8 +89,8 @@ pub fn run(args: Args) -> Result<ExitCode, Failure> {
         root: Some(args.source.root.clone()),
         images: args.source.images.clone(),
         predictions: args.pred.clone(),
-        complete: totals.problems.is_complete(),
-        partial: Vec::new(),
+        complete: totals.problems.is_complete() && scored.partial.is_empty(),
+        partial: scored.partial,
     };
     if let (Some(out), Some(writer)) = (&args.out, &mut writer) {
         let write = |file: &mut dyn Write| writer.finish(&provenance, &totals, file);
@@ -104,6 +104,9 @@ pub fn run(args: Args) -> Result<ExitCode, Failure> {
         false => table::table(&provenance, &totals),
     };
     output::print(&(text + "\n"))?;
+    for partial in &provenance.partial {
+        output::report(format_args!("warning: PARTIAL RUN: {partial}"));
+    }
     table::warnings(&totals).lines().for_each(output::report);
     let failed = args.strict && !provenance.complete;
     Ok(ExitCode::from(u8::from(failed)))
@@ -146,6 +149,8 @@ struct Scored {
     totals: Totals,
     /// Key of the first query, as an example for messages.
     first_key: Option<String>,
+    /// How the number of units differs from the published one.
+    partial: Vec<String>,
 }
 
 fn score_all(
@@ -168,9 +173,18 @@ fn score_all(
             .unwrap_or_else(|_| ProgressStyle::default_spinner()),
     );
     let out = args.out.clone().unwrap_or_default();
-    let keep = |row| match &mut writer {
-        Some(writer) => writer.row(&row).map_err(|e| Error::new(&out, e)),
-        None => Ok(()),
+    // A table may have any name, that of a published set too.
+    let unit = options.protocols.first().map_or(Unit::Query, |protocol| protocol.unit);
+    let is_table = source.format == Format::Table;
+    let mut coverage = (!is_table).then(|| Coverage::new(&source.label(), unit));
+    let keep = |row| {
+        if let Some(coverage) = &mut coverage {
+            coverage.add(&row);
+        }
+        match &mut writer {
+            Some(writer) => writer.row(&row).map_err(|e| Error::new(&out, e)),
+            None => Ok(()),
+        }
     };
     let scored =
         score_each(samples, predictions, options, keep, |done| progress.set_position(done));
@@ -178,7 +192,8 @@ fn score_all(
     let (mut totals, cells) = scored.map_err(|e| hinted(e, args, source))?;
     let intervals = |options| Intervals::of(&cells, &totals.protocol, options);
     totals.intervals = args.resampling.options().map(intervals);
-    Ok(Scored { totals, first_key })
+    let partial = coverage.map_or_else(Vec::new, |coverage| coverage.differences());
+    Ok(Scored { totals, first_key, partial })
 }
 
 /// An error of reading, with the place where the format of its file is described.

@@ -40,7 +40,7 @@ pub fn table(provenance: &Provenance, totals: &Totals) -> String {
     let split = provenance.split.as_ref().map(|split| format!(" {split}")).unwrap_or_default();
     let mut text = format!("{}{split}, {}\n", provenance.data, provenance.predictions.display());
     text += &rules(protocol);
-    if !provenance.complete {
+    if !problems.is_complete() {
         text += "INCOMPLETE: not every sample has a usable prediction\n";
     }
     for partial in &provenance.partial {

@@ -104,6 +104,12 @@ fn a_run_is_ranked_among_the_published_rows() {
     let table = shown(&["--run", &mine, "--table", "6"]);
     assert!(table.contains("> mine (n = 1000)"), "{table}");
 
+    let name = format!("{}.json", "long-".repeat(20));
+    let long = scores(folder.path(), &name, "reasonseg", "test", 600);
+    let board = shown(&["--run", &long, "--set", "reasonseg"]);
+    let line = board.lines().find(|line| line.contains("\u{2026} (n = 1000)")).unwrap();
+    assert!(line.contains("> long-") && line.chars().count() <= 120, "{line}");
+
     // A set under a name of one's own is placed by the flags.
     let copy = scores(folder.path(), "copy.json", "my copy", "all", 900);
     assert!(refused(&["--run", &copy]).contains("field `data`: expected a set of the boards"));

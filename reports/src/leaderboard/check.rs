@@ -223,7 +223,9 @@ fn conflicts(figures: &[Figure]) -> Vec<Finding> {
         (place, f.method.clone(), f.metric)
     };
     let mut findings = Vec::new();
-    for group in grouped(figures, key) {
+    for mut group in grouped(figures, key) {
+        // One's own runs may share a name.
+        group.retain(|&i| figures[i].status != FigureStatus::Own);
         let value = |i: usize| &figures[i].value;
         let mut pairs = group.iter().flat_map(|&i| group.iter().map(move |&j| (i, j)));
         if pairs.all(|(i, j)| value(i).agrees_with(value(j))) {

@@ -42,16 +42,10 @@ impl Percent {
         Some(Self { text: text.to_owned(), parts: sign * parts, half: digit / 2 })
     }
 
-    /// A measured fraction as percent, printed with two decimals; `None` where it is not finite.
+    /// A measured fraction as percent, rounded to the two decimals that tables have; `None` where it
+    /// is no such number.
     pub fn measured(fraction: f64) -> Option<Self> {
-        let percent = fraction * 100.0;
-        let parts = (percent * PARTS as f64).round();
-        // Beyond this a float no longer holds every whole number.
-        (parts.abs() < 9e15).then(|| Self {
-            text: format!("{percent:.2}"),
-            parts: parts as i64,
-            half: 1,
-        })
+        Self::parse(&format!("{:.2}", fraction * 100.0))
     }
 
     /// As printed.

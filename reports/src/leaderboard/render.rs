@@ -113,20 +113,17 @@ fn letter(place: usize) -> String {
 }
 
 /// The meaning of the marks that the table has, one line each.
-fn legend(board: &Board) -> Vec<String> {
-    let cells = || board.rows.iter().flat_map(|row| &row.cells).flatten();
+fn legend(board: &Board) -> Vec<&'static str> {
+    let has_cell =
+        |is: fn(&Cell) -> bool| board.rows.iter().flat_map(|row| &row.cells).flatten().any(is);
+    let own = "> your run, ranked among the published rows";
+    let suspect = "! fails a check, see its note and `segzero leaderboard --check`";
     let marks = [
-        (
-            board.rows.iter().any(|row| row.n.is_some()),
-            "> your run, ranked among the published rows",
-        ),
-        (cells().any(|c| c.status == FigureStatus::Unverified), "? unverified"),
-        (
-            cells().any(|c| c.is_suspect),
-            "! fails a check, see its note and `segzero leaderboard --check`",
-        ),
+        (board.rows.iter().any(|row| row.n.is_some()), own),
+        (has_cell(|cell| cell.status == FigureStatus::Unverified), "? unverified"),
+        (has_cell(|cell| cell.is_suspect), suspect),
     ];
-    marks.into_iter().filter(|(is_used, _)| *is_used).map(|(_, line)| line.to_owned()).collect()
+    marks.into_iter().filter(|(is_used, _)| *is_used).map(|(_, line)| line).collect()
 }
 
 fn notes(board: &Board) -> impl Iterator<Item = (String, String)> {
@@ -165,7 +162,7 @@ fn text(board: &Board) -> String {
     let gap = |i: usize| if grid.numbers.contains(&i) { near } else { 2 };
     let all = widths.iter().sum::<usize>() + (1..widths.len()).map(gap).sum::<usize>();
     let method = &mut widths[grid.numbers.start - 1];
-    *method = (*method).min(method.saturating_sub(all.saturating_sub(WIDTH)).max(12));
+    *method = (*method).min(method.saturating_sub(all.saturating_sub(WIDTH)).max(20));
     let line = |cells: &[&str]| {
         let padded = cells.iter().zip(&widths).enumerate().map(|(i, (cell, &width))| {
             let space = " ".repeat(if i == 0 { 0 } else { gap(i) });
@@ -216,11 +213,14 @@ fn align_marks(grid: &mut Grid) {
     }
 }
 
+/// The text, cut to a width; the number of units of one's own run stays.
 fn cut(text: &str, width: usize) -> String {
     if text.chars().count() <= width {
         return text.to_owned();
     }
-    text.chars().take(width - 1).chain(['\u{2026}']).collect()
+    let (name, n) = text.split_at(text.rfind(" (n = ").unwrap_or(text.len()));
+    let room = width.saturating_sub(n.chars().count() + 1);
+    name.chars().take(room).chain(['\u{2026}']).chain(n.chars()).collect()
 }
 
 fn markdown(board: &Board) -> String {

@@ -9,7 +9,8 @@ use segzero_datasets::Error;
 use segzero_eval::Run;
 use segzero_reports::leaderboard::render::{TableFormat, render};
 use segzero_reports::leaderboard::{
-    Board, Entry, Figure, FigureStatus, Metric, SETS, Selection, Trust, check, read, shipped,
+    Board, Entry, Figure, FigureStatus, Metric, SETS, Selection, Trust, check, read,
+    set_and_partition, shipped,
 };
 use segzero_reports::write_whole;
 
@@ -20,7 +21,7 @@ use crate::output;
 #[derive(clap::Args)]
 #[command(after_help = EXAMPLES)]
 pub struct Args {
-    /// The set: refcoco, refcoco+, refcocog, grefcoco, reasonseg.
+    /// The set: refcoco, refcoco+, refcocog, grefcoco, reasonseg; refcocog/umd for one partition.
     #[arg(long, value_name = "NAME")]
     set: Option<String>,
     /// Only this split: val, testA, testB, test.
@@ -79,6 +80,15 @@ pub fn run(args: Args) -> Result<ExitCode, Failure> {
     Ok(ExitCode::SUCCESS)
 }
 
+impl Args {
+    /// What `--set` names: a set, or one partition of it.
+    fn set_and_partition(&self) -> (Option<String>, Option<String>) {
+        let named = self.set.as_deref().map(set_and_partition);
+        let (set, split_by) = named.map_or((None, None), |(set, split_by)| (Some(set), split_by));
+        (set.map(str::to_owned), split_by.map(str::to_owned))
+    }
+}
+
 fn deliver(args: &Args, text: &str) -> Result<(), Failure> {
     let Some(out) = &args.out else { return output::print(text) };
     write_whole(out, |file: &mut dyn Write| file.write_all(text.as_bytes()))
@@ -100,8 +110,10 @@ fn entries(args: &Args) -> Result<Vec<Entry>, Failure> {
 fn table(args: &Args, published: &[Figure], entries: &[Entry]) -> Result<String, Failure> {
     let own = || entries.iter().flat_map(|entry| &entry.figures);
     let first = own().next().filter(|_| args.table.is_none());
+    let (set, split_by) = args.set_and_partition();
     let selection = Selection {
-        set: args.set.clone().or_else(|| first.map(|figure| figure.set.clone())),
+        set: set.or_else(|| first.map(|figure| figure.set.clone())),
+        split_by,
         split: args.split.clone().or_else(|| first.map(|figure| figure.split.clone())),
         metric: args.metric,
         table: args.table.clone(),
@@ -194,8 +206,10 @@ fn run_check(args: &Args, file: Option<&Path>) -> Result<ExitCode, Failure> {
     figures.extend(entries(args)?.into_iter().flat_map(|entry| entry.figures));
     // Figures are checked against all others, and shown if they are asked for.
     let is = |wanted: &Option<String>, found: &str| wanted.as_ref().is_none_or(|w| w == found);
+    let (set, split_by) = args.set_and_partition();
     let is_wanted = |f: &Figure| {
-        is(&args.set, &f.set)
+        is(&set, &f.set)
+            && (split_by.is_none() || split_by == f.split_by)
             && is(&args.split, &f.split)
             && args.metric.is_none_or(|metric| metric == f.metric)
             && (args.status == Trust::All || f.status != FigureStatus::Unverified)

@@ -13,6 +13,8 @@ use super::{Entry, Figure, FigureStatus, Metric, Part, SETS};
 pub struct Selection {
     /// One set of the boards.
     pub set: Option<String>,
+    /// One partition of it.
+    pub split_by: Option<String>,
     /// One split of it.
     pub split: Option<String>,
     /// One metric.
@@ -39,6 +41,7 @@ impl Selection {
         let is = |wanted: &Option<String>, found: &str| wanted.as_ref().is_none_or(|w| w == found);
         is(&self.set, &figure.set)
             && is(&self.split, &figure.split)
+            && (self.split_by.is_none() || self.split_by == figure.split_by)
             && (self.table == figure.table || figure.status == FigureStatus::Own)
             && self.metric.is_none_or(|metric| metric == figure.metric)
             && (self.trust == Trust::All || figure.status != FigureStatus::Unverified)

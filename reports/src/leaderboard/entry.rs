@@ -25,7 +25,7 @@ pub const SETS: [&str; 5] = ["refcoco", "refcoco+", "refcocog", "grefcoco", "rea
 
 impl Entry {
     /// The scores in `run`, read from `path`: those of its rows first, then those by other protocols.
-    /// `set` and `split` replace what the file says: a data set of one's own naming may be a copy of
+    /// `set` (`refcocog`, `refcocog/umd`) and `split` replace what the file says: a data set of one's own naming may be a copy of
     /// a published one.
     ///
     /// # Errors
@@ -39,12 +39,14 @@ impl Entry {
     ) -> Result<Vec<Self>, Error> {
         check_totals(run, path)?;
         let data = &run.provenance.data;
-        let known = place(data);
-        let set = set.map(str::to_owned).or(known);
+        let (set, split_by) = match set.map(set_and_partition) {
+            Some((set, split_by)) => (set.to_owned(), split_by),
+            None => (place(data).ok_or_else(|| unknown_set(path, data))?, None),
+        };
         let place = Place {
             path,
-            set: set.ok_or_else(|| unknown_set(path, data))?,
-            split_by: data.split_once('/').map(|(_, split_by)| split_by.to_owned()),
+            set,
+            split_by: split_by.or(set_and_partition(data).1).map(str::to_owned),
             split: split
                 .map(str::to_owned)
                 .or_else(|| split_of(run))
@@ -65,6 +67,11 @@ impl Entry {
         }
         Ok(entries)
     }
+}
+
+/// `refcocog/umd` as set and partition.
+pub fn set_and_partition(name: &str) -> (&str, Option<&str>) {
+    name.split_once('/').map_or((name, None), |(set, split_by)| (set, Some(split_by)))
 }
 
 /// The numbers of a file are those of its rows, or somebody changed them.

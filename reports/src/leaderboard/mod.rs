@@ -17,7 +17,7 @@ pub mod render;
 pub use board::{Board, Cell, Column, NoSuchColumn, Row, Selection, Source, Trust};
 pub use caveat::Caveat;
 pub use check::{Fault, Finding, check};
-pub use entry::{Entry, SETS};
+pub use entry::{Entry, SETS, set_and_partition};
 pub use figure::{Figure, FigureStatus, Metric, Part, SampleUnit};
 pub use percent::Percent;
 pub use read::{COLUMNS, read, shipped};

@@ -16,6 +16,7 @@ pub mod pickle;
 mod reasonseg;
 mod refer;
 pub mod sample;
+pub mod scan;
 pub mod shapes;
 pub mod source;
 mod split;

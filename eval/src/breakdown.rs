@@ -116,13 +116,17 @@ impl Breakdown {
         // Which of the units a sampler would repeat is no matter of their groups.
         let protocol = Protocol { replicas: 1, ..protocol.clone() };
         let breakdown = |(position, axis): (usize, Axis)| {
-            let group = |(group, name): (usize, &&str)| {
-                let among = cells.iter().filter(|c| usize::from(c.groups.0[position]) == group);
-                let among: Vec<Cell> = among.copied().collect();
-                let summary = Summary::of(&among, &protocol);
+            let mut among: Vec<Vec<&Cell>> = vec![Vec::new(); axis.names().len()];
+            for cell in cells {
+                if let Some(group) = among.get_mut(usize::from(cell.groups.0[position])) {
+                    group.push(cell);
+                }
+            }
+            let group = |(name, among): (&&str, &Vec<&Cell>)| {
+                let summary = Summary::of(among.iter().copied(), &protocol);
                 (!among.is_empty()).then(|| Group { name: (*name).to_owned(), summary })
             };
-            let groups: Vec<Group> = axis.names().iter().enumerate().filter_map(group).collect();
+            let groups: Vec<Group> = axis.names().iter().zip(&among).filter_map(group).collect();
             (!groups.is_empty()).then_some(Self { axis, groups })
         };
         Axis::ALL.into_iter().enumerate().filter_map(breakdown).collect()

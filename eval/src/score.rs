@@ -1,7 +1,7 @@
 //! [`score`]: samples against predictions, in parallel, in order, under one or several protocols.
 
 use rayon::prelude::*;
-use segzero_datasets::{Error, Geometry, Mask, MaskError, Query, Sample, Size};
+use segzero_datasets::{Error, Geometry, Mask, MaskError, Sample, Size};
 
 use crate::judge::{judge, judge_missing};
 use crate::places::Places;
@@ -45,7 +45,7 @@ pub fn score(
     samples: impl IntoIterator<Item = Result<Sample, Error>, IntoIter: Send>,
     predictions: &Predictions,
     options: &Options,
-    progress: impl FnMut(u64),
+    progress: impl FnMut(u64) + Send,
 ) -> Result<Scores, Error> {
     let mut rows = Vec::new();
     let keep = |row| {
@@ -68,10 +68,21 @@ pub fn score_each(
     samples: impl IntoIterator<Item = Result<Sample, Error>, IntoIter: Send>,
     predictions: &Predictions,
     options: &Options,
+    on_row: impl FnMut(Row) -> Result<(), Error> + Send,
+    progress: impl FnMut(u64) + Send,
+) -> Result<(Totals, Vec<Cell>), Error> {
+    let samples = samples.into_iter();
+    // On a thread of the pool: what is made there is dropped there, which the allocator likes.
+    rayon::scope(|_| score_chunks(samples, predictions, options, on_row, progress))
+}
+
+fn score_chunks(
+    mut samples: impl Iterator<Item = Result<Sample, Error>> + Send,
+    predictions: &Predictions,
+    options: &Options,
     on_row: impl FnMut(Row) -> Result<(), Error>,
     mut progress: impl FnMut(u64),
 ) -> Result<(Totals, Vec<Cell>), Error> {
-    let mut samples = samples.into_iter();
     let mut take = move || samples.by_ref().take(CHUNK).collect::<Vec<_>>();
     let mut collected = Collected::new(predictions, options, on_row);
     let mut chunk = take();
@@ -215,6 +226,14 @@ enum Ask {
 }
 
 impl Ask {
+    /// Position of the query that is asked for, or that speaks for the sample.
+    fn query(self) -> usize {
+        match self {
+            Self::Query(position) => position,
+            Self::Sample => 0,
+        }
+    }
+
     /// Whether a protocol scores this.
     fn is_of(self, unit: Unit) -> bool {
         match unit {
@@ -250,16 +269,41 @@ fn score_sample(
     let size = size.map_err(named)?;
     let truths = Truths::new(geometry, size, &options.protocols).map_err(named)?;
     let queries = (0..sample.queries.len()).map(Ask::Query);
-    let asks = queries
+    let mut asks = queries
         .chain([Ask::Sample])
-        .filter(|ask| options.protocols.iter().any(|protocol| ask.is_of(protocol.unit)));
-    let mut scorer = Scorer { sample: &sample, size, truths: &truths, options, reader, held: None };
-    Ok(asks.map(|ask| scorer.score(ask)).collect())
+        .filter(|ask| options.protocols.iter().any(|protocol| ask.is_of(protocol.unit)))
+        .peekable();
+    let sample = &mut sample;
+    let mut scorer = Scorer { sample, size, truths: &truths, options, reader, held: None };
+    let mut units = Vec::with_capacity(1);
+    while let Some(ask) = asks.next() {
+        let strings = if asks.peek().is_some() { Strings::Keep } else { Strings::Take };
+        units.push(scorer.score(ask, strings));
+    }
+    Ok(units)
+}
+
+/// What becomes of a sample's strings when a row is made.
+#[derive(Clone, Copy)]
+enum Strings {
+    /// They are copied: another row needs them.
+    Keep,
+    /// They go into the row.
+    Take,
+}
+
+impl Strings {
+    fn of(self, string: &mut String) -> String {
+        match self {
+            Self::Keep => string.clone(),
+            Self::Take => std::mem::take(string),
+        }
+    }
 }
 
 /// Scores the units of one sample.
 struct Scorer<'a, 'p> {
-    sample: &'a Sample,
+    sample: &'a mut Sample,
     size: Size,
     truths: &'a Truths,
     options: &'a Options,
@@ -270,13 +314,9 @@ struct Scorer<'a, 'p> {
 
 impl Scorer<'_, '_> {
     /// One unit under every protocol that scores it.
-    fn score(&mut self, ask: Ask) -> Scored {
-        let Self { sample, size, truths, options, .. } = *self;
-        let query = &sample.queries[match ask {
-            Ask::Query(position) => position,
-            Ask::Sample => 0,
-        }];
-        let used = find(sample, query, self.reader.predictions, ask);
+    fn score(&mut self, ask: Ask, strings: Strings) -> Scored {
+        let Self { size, truths, options, .. } = *self;
+        let used = find(self.sample, ask, self.reader.predictions);
         let mut fault = used.and_then(|position| self.hold(position).err());
         let held = self.held.as_ref().filter(|(position, _)| used == Some(*position));
         let prediction = held.map(|(_, prediction)| prediction);
@@ -301,7 +341,7 @@ impl Scorer<'_, '_> {
             };
             judged.push(Some(Judged { outcome, target, places: counted.places(at) }));
         }
-        let mut row = row_of(sample, query, ask, size);
+        let mut row = row_of(self.sample, ask, size, strings);
         if let Some(Judged { outcome, target, places }) = judged.iter().flatten().next() {
             row.status = outcome.status;
             row.intersection = outcome.intersection;
@@ -346,8 +386,8 @@ struct Counted<'a> {
     prediction: Option<&'a Prediction>,
     size: Size,
     resized: Vec<Mask>,
-    counts: Vec<Option<Counts>>,
-    places: Vec<Option<Places>>,
+    /// By truth, as far as they were asked for.
+    known: Vec<(Option<Counts>, Option<Places>)>,
     boundary: Option<f64>,
 }
 
@@ -358,22 +398,21 @@ impl<'a> Counted<'a> {
         size: Size,
         boundary: Option<f64>,
     ) -> Self {
-        let truth_count = truths.all().len();
-        let (counts, places) = (vec![None; truth_count], vec![None; truth_count]);
-        Self { truths, prediction, size, resized: Vec::new(), counts, places, boundary }
+        let known = vec![(None, None); truths.all().len()];
+        Self { truths, prediction, size, resized: Vec::new(), known, boundary }
     }
 
     /// How boxes and points meet a truth.
     fn places(&mut self, position: usize) -> Places {
         let truth = &self.truths.all()[position];
         let of = || Places::of(truth, self.prediction, self.size, self.boundary);
-        *self.places[position].get_or_insert_with(of)
+        *self.known[position].1.get_or_insert_with(of)
     }
 
     /// The counts against a truth; `None` where there is no prediction.
     fn at(&mut self, position: usize) -> Result<Option<Counts>, MaskError> {
         let Some(prediction) = self.prediction else { return Ok(None) };
-        if let Some(counts) = self.counts[position] {
+        if let Some(counts) = self.known[position].0 {
             return Ok(Some(counts));
         }
         let truth = &self.truths.all()[position];
@@ -392,27 +431,28 @@ impl<'a> Counted<'a> {
             };
             truth.counts(&self.resized[resized])?
         };
-        self.counts[position] = Some(counts);
+        self.known[position].0 = Some(counts);
         Ok(Some(counts))
     }
 }
 
 /// A row without its outcome.
-fn row_of(sample: &Sample, query: &Query, ask: Ask, size: Size) -> Row {
+fn row_of(sample: &mut Sample, ask: Ask, size: Size, strings: Strings) -> Row {
+    let id = sample.queries[ask.query()].id.filter(|_| ask != Ask::Sample);
     let text = match ask {
         Ask::Sample if sample.queries.len() > 1 => {
             let texts: Vec<&str> = sample.queries.iter().map(|q| q.text.as_str()).collect();
             texts.join(" | ")
         }
-        _ => query.text.clone(),
+        _ => strings.of(&mut sample.queries[ask.query()].text),
     };
     Row {
         dataset: sample.dataset.to_string(),
         split: sample.split.to_string(),
-        key: sample.key.clone(),
-        query: query.id.filter(|_| ask != Ask::Sample),
+        key: strings.of(&mut sample.key),
+        query: id,
         text,
-        image: sample.image.id.clone(),
+        image: strings.of(&mut sample.image.id),
         status: Status::Missing,
         intersection: 0,
         union: 0,
@@ -421,7 +461,7 @@ fn row_of(sample: &Sample, query: &Query, ask: Ask, size: Size) -> Row {
         iou: 0.0,
         said_nothing: false,
         image_area: Some(size.pixels()),
-        category: sample.categories.first().cloned(),
+        category: sample.categories.first_mut().map(|category| strings.of(category)),
         distractors: sample.distractors,
         is_sentence: sample.is_sentence,
         box_iou: None,
@@ -431,7 +471,8 @@ fn row_of(sample: &Sample, query: &Query, ask: Ask, size: Size) -> Row {
 }
 
 /// Position of the prediction that is asked for.
-fn find(sample: &Sample, query: &Query, predictions: &Predictions, ask: Ask) -> Option<usize> {
+fn find(sample: &Sample, ask: Ask, predictions: &Predictions) -> Option<usize> {
+    let query = &sample.queries[ask.query()];
     if query.id.is_none() {
         // The query has no key of its own.
         return predictions.find(&sample.key);

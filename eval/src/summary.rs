@@ -56,88 +56,147 @@ pub struct Precision {
 impl Summary {
     /// The numbers of these cells. Independent of their order, unless [`Protocol::replicas`] repeats
     /// the first of them.
-    pub fn of(cells: &[Cell], protocol: &Protocol) -> Self {
-        let counted = || cells.iter().filter(|cell| cell.status != Status::Skipped);
-        let kept: Vec<&Cell> = counted().chain(counted().take(padding(cells, protocol))).collect();
-        let n = kept.len() as u64;
-        let sum = |term: fn(&Cell) -> u64| kept.iter().map(|cell| term(cell)).sum::<u64>();
-        let count = |keep: fn(&Cell) -> bool| kept.iter().filter(|cell| keep(cell)).count() as u64;
-        // Masks have less than 2^32 pixels and there are less than 2^32 rows: no overflow.
-        let (intersection, union) = (sum(|cell| cell.intersection), sum(|cell| cell.union));
-        let no_target = count(|cell| cell.has_target == Some(false));
-        let targets = count(|cell| cell.has_target == Some(true));
-        let both_empty = count(|cell| cell.has_target == Some(false) && cell.said_nothing);
-        let found = count(|cell| cell.has_target == Some(true) && cell.is_positive());
-        let boxes = count(|cell| cell.box_iou >= 0.0);
-        let [hits, points] = [sum(|cell| u64::from(cell.points[0])), sum(|c| c.points[1].into())];
+    pub fn of<'a, C>(cells: C, protocol: &Protocol) -> Self
+    where
+        C: IntoIterator<Item = &'a Cell, IntoIter: Clone>,
+    {
+        let cells = cells.into_iter();
+        let counted = cells.clone().filter(|cell| cell.status != Status::Skipped);
+        let n = counted.clone().count() as u64;
+        // How many of the first units a distributed sampler repeats, so that every process gets as
+        // many.
+        let padding = n.next_multiple_of(u64::from(protocol.replicas.max(1))) - n;
+        let kept = counted.clone().chain(counted.take(padding as usize));
+        let mut tally = Tally::new(protocol);
+        kept.clone().for_each(|cell| tally.add(cell));
+        let skipped = cells.count() as u64 - n;
+        let giou = match protocol.mean {
+            MeanOver::Unit => tally.sum.mean_with(protocol.epsilon.mean),
+            MeanOver::Sample => mean_of_means(kept, |cell| cell.sample, protocol),
+            MeanOver::Image => mean_of_means(kept, |cell| cell.image, protocol),
+        };
+        Self { giou, skipped, ..tally.summary() }
+    }
+}
+
+/// Everything that one look at each cell gives.
+struct Tally<'a> {
+    protocol: &'a Protocol,
+    ious: Vec<Iou>,
+    sum: IouSum,
+    boundary: IouSum,
+    intersection: u64,
+    union: u64,
+    no_target: u64,
+    both_empty: u64,
+    targets: u64,
+    found: u64,
+    denied: u64,
+    boxes: [u64; 2],
+    points: [u64; 2],
+    /// Units that precision is a share of, and those that reach each threshold.
+    among: u64,
+    reached: Vec<u64>,
+}
+
+impl<'a> Tally<'a> {
+    fn new(protocol: &'a Protocol) -> Self {
         Self {
-            n,
-            skipped: (cells.len() - counted().count()) as u64,
-            giou: mean_iou(&kept, protocol),
-            ciou: (union > 0)
-                .then(|| intersection as f64 / (union as f64 + protocol.epsilon.cumulative)),
-            median_iou: median(&mut kept.iter().map(|cell| cell.iou).collect::<Vec<_>>()),
-            precision: precision(&kept, protocol),
-            intersection,
-            union,
-            no_target,
-            both_empty,
-            empty_prediction: count(|cell| cell.has_target == Some(true) && cell.said_nothing),
-            no_target_accuracy: ratio(both_empty, no_target),
-            target_accuracy: ratio(found, targets),
-            box_accuracy: ratio(count(|cell| cell.box_iou > 0.5), boxes),
-            points_on_target: ratio(hits, points),
-            boundary_iou: boundary(&kept),
+            protocol,
+            ious: Vec::new(),
+            sum: IouSum::default(),
+            boundary: IouSum::default(),
+            intersection: 0,
+            union: 0,
+            no_target: 0,
+            both_empty: 0,
+            targets: 0,
+            found: 0,
+            denied: 0,
+            boxes: [0; 2],
+            points: [0; 2],
+            among: 0,
+            reached: vec![0; protocol.thresholds.len()],
+        }
+    }
+
+    fn add(&mut self, cell: &Cell) {
+        self.ious.push(cell.iou);
+        cell.add_to(&mut self.sum, self.protocol.epsilon.iou);
+        self.boundary.extend(cell.boundary);
+        // Masks have less than 2^32 pixels and there are less than 2^32 rows: no overflow.
+        self.intersection += cell.intersection;
+        self.union += cell.union;
+        match cell.has_target {
+            Some(true) => {
+                self.targets += 1;
+                self.found += u64::from(cell.is_positive());
+                self.denied += u64::from(cell.said_nothing);
+            }
+            Some(false) => {
+                self.no_target += 1;
+                self.both_empty += u64::from(cell.said_nothing);
+            }
+            None => {}
+        }
+        self.boxes[0] += u64::from(cell.box_iou > 0.5);
+        self.boxes[1] += u64::from(cell.box_iou >= 0.0);
+        for (sum, count) in self.points.iter_mut().zip(cell.points) {
+            *sum += u64::from(count);
+        }
+        let precision = self.protocol.precision;
+        if precision == Reach::AtLeastOfTargets && cell.has_target == Some(false) {
+            return;
+        }
+        self.among += 1;
+        for (reached, &tenths) in self.reached.iter_mut().zip(&self.protocol.thresholds) {
+            *reached += u64::from(cell.reaches(tenths, precision));
+        }
+    }
+
+    /// Without the fields that more than one look decides: `giou` and `skipped`.
+    fn summary(mut self) -> Summary {
+        let epsilon = self.protocol.epsilon.cumulative;
+        let share = |(&tenths, &reached): (&u32, &u64)| {
+            let share = ratio(reached, self.among)?;
+            Some(Precision { at: f64::from(tenths) / 10.0, share })
+        };
+        let precision = self.protocol.thresholds.iter().zip(&self.reached).filter_map(share);
+        Summary {
+            n: self.ious.len() as u64,
+            skipped: 0,
+            giou: None,
+            ciou: (self.union > 0)
+                .then(|| self.intersection as f64 / (self.union as f64 + epsilon)),
+            precision: precision.collect(),
+            median_iou: median(&mut self.ious),
+            intersection: self.intersection,
+            union: self.union,
+            no_target: self.no_target,
+            both_empty: self.both_empty,
+            empty_prediction: self.denied,
+            no_target_accuracy: ratio(self.both_empty, self.no_target),
+            target_accuracy: ratio(self.found, self.targets),
+            box_accuracy: ratio(self.boxes[0], self.boxes[1]),
+            points_on_target: ratio(self.points[0], self.points[1]),
+            boundary_iou: self.boundary.mean(),
         }
     }
 }
 
-/// How many of the first units a distributed sampler repeats, so that every process gets as many.
-fn padding(cells: &[Cell], protocol: &Protocol) -> usize {
-    let counted = cells.iter().filter(|cell| cell.status != Status::Skipped).count();
-    let replicas = protocol.replicas.max(1) as usize;
-    counted.next_multiple_of(replicas) - counted
-}
-
-fn mean_iou(kept: &[&Cell], protocol: &Protocol) -> Option<f64> {
-    let group = match protocol.mean {
-        MeanOver::Unit => {
-            let mut sum = IouSum::default();
-            kept.iter().for_each(|cell| cell.add_to(&mut sum, protocol.epsilon.iou));
-            return sum.mean_with(protocol.epsilon.mean);
-        }
-        MeanOver::Sample => |cell: &Cell| cell.sample,
-        MeanOver::Image => |cell: &Cell| cell.image,
-    };
+/// The mean over groups of the means within them.
+fn mean_of_means<'a>(
+    cells: impl Iterator<Item = &'a Cell>,
+    group: fn(&Cell) -> u64,
+    protocol: &Protocol,
+) -> Option<f64> {
     let mut groups: BTreeMap<u64, IouSum> = BTreeMap::new();
-    for cell in kept {
+    for cell in cells {
         cell.add_to(groups.entry(group(cell)).or_default(), protocol.epsilon.iou);
     }
     let mut sum = IouSum::default();
     groups.values().filter_map(|group| group.mean()).for_each(|mean| sum.add_value(mean));
     sum.mean_with(protocol.epsilon.mean)
-}
-
-fn precision(kept: &[&Cell], protocol: &Protocol) -> Vec<Precision> {
-    let of_targets = protocol.precision == Reach::AtLeastOfTargets;
-    let among = |cell: &&&Cell| !of_targets || cell.has_target != Some(false);
-    let all = kept.iter().filter(among).count() as u64;
-    let share = |tenths: u32| {
-        let reached = |cell: &&&Cell| cell.reaches(tenths, protocol.precision);
-        let count = kept.iter().filter(among).filter(reached).count() as u64;
-        Some(Precision { at: f64::from(tenths) / 10.0, share: ratio(count, all)? })
-    };
-    protocol.thresholds.iter().filter_map(|&tenths| share(tenths)).collect()
-}
-
-fn boundary(kept: &[&Cell]) -> Option<f64> {
-    let mut sum = IouSum::default();
-    for cell in kept {
-        if let Some(iou) = cell.boundary {
-            sum.add(iou);
-        }
-    }
-    sum.mean()
 }
 
 fn ratio(part: u64, whole: u64) -> Option<f64> {

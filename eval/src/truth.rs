@@ -70,7 +70,7 @@ type TruthRules = (usize, Option<Overlap>, Option<Ignore>, Frame);
 #[derive(Debug)]
 pub(crate) struct Truths {
     truths: Vec<Truth>,
-    /// Which truth holds under each protocol.
+    /// Which truth holds under each protocol; the first, beyond its end.
     of_protocol: Vec<usize>,
 }
 
@@ -87,7 +87,7 @@ impl Truths {
         {
             let masks = geometry.into_masks(size, protocol.fill)?;
             let truth = Truth::new(&masks, protocol).map_err(|e| Error::new("", e))?;
-            return Ok(Self { truths: vec![truth], of_protocol: vec![0] });
+            return Ok(Self { truths: vec![truth], of_protocol: Vec::new() });
         }
         let is_shapes = matches!(geometry, Geometry::ReasonSeg(_));
         let is_coco = matches!(geometry, Geometry::Coco(_));
@@ -130,7 +130,7 @@ impl Truths {
 
     /// Position of the truth that holds under a protocol.
     pub fn position(&self, protocol: usize) -> usize {
-        self.of_protocol[protocol]
+        self.of_protocol.get(protocol).copied().unwrap_or(0)
     }
 
     /// All that differ.

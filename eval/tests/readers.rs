@@ -280,6 +280,35 @@ proptest! {
         }
     }
 
+    /// Lines of the usual form are read in a short way, which a field that nobody knows rules out:
+    /// both find the same, masks or faults.
+    #[test]
+    fn the_short_way_reads_what_the_general_one_does(
+        key in prop_oneof![Just("7".to_owned()), r#"[7 \\"]{0,3}"#],
+        size in prop_oneof![Just("[4, 6]".to_owned()), r"\[ ?[0-9]{1,11},[0-9.e]{1,2} ?\]"],
+        counts in prop_oneof![
+            Just("04d0".to_owned()), "[0-o]{0,6}", r"(\\\\|\\u0034|\\n|04d0|\x7f|é){0,4}"
+        ],
+        form in 0..4,
+    ) {
+        let mask = format!(r#""size": {size}, "counts": "{counts}""#);
+        let fields = match form {
+            0 => format!(r#""key": "{key}", {mask}"#),
+            1 => format!(r#""segmentation": {{{mask}}} ,"key":"{key}""#),
+            2 => format!(r#""key": "{key}", "segmentation": {{"size": {size}}}, "counts": "04d0""#),
+            _ => format!(r#""key": "{key}", {mask}, "counts": "04d0""#),
+        };
+        let found = [format!("{{{fields}}}"), format!("{{{fields}, \"note\": 1}}")].map(|line| {
+            let (_folder, path) = jsonl(line);
+            let predictions = Predictions::open(&path, OnBadRecord::Skip).unwrap();
+            let options = Options { on_bad: OnBadRecord::Skip, ..Options::default() };
+            let scores = against_eight(&predictions, "7", &options).unwrap();
+            let problems = scores.totals.problems;
+            (scores.rows, problems.bad_predictions.count, problems.unmatched.first)
+        });
+        prop_assert_eq!(&found[0], &found[1], "{}", fields);
+    }
+
     #[test]
     fn no_bytes_panic(bytes in prop::collection::vec(any::<u8>(), 0..200)) {
         let (_folder, path) = jsonl(bytes);

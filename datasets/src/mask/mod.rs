@@ -19,6 +19,8 @@ pub use error::{MaskError, PolygonFault};
 pub use fill::FillRegime;
 pub use outline::{Ring, signed_area_doubled};
 
+use std::ops::Range;
+
 use crate::{Bbox, Size};
 
 /// A binary mask of a given size.
@@ -117,18 +119,27 @@ impl Mask {
     /// leftmost, topmost, rightmost and bottommost foreground pixels.
     pub fn bbox(&self) -> Option<Bbox> {
         let h = self.size.height;
-        let (mut first, mut last, mut top, mut bottom) = (None, 0, u32::MAX, 0);
-        for range in self.foreground() {
-            let (start, end) = (range.start, range.end - 1);
-            first.get_or_insert(start / h);
-            last = end / h;
-            let (y0, y1) = (start % h, end % h);
+        let x0 = self.foreground().next()?.start / h;
+        // Where the column begins that a run starts in, and the last pixel.
+        let (mut column, mut last) = (x0 * h, 0);
+        let (mut top, mut bottom) = (u32::MAX, 0);
+        for Range { start, end } in self.foreground() {
+            if start - column >= h {
+                // Most often this is the next column; divisions are slow.
+                column += h;
+                if start - column >= h {
+                    column = start - start % h;
+                }
+            }
+            last = end - 1;
+            let (y0, y1) = (start - column, last - column);
             // A run across a column's end covers the last row of one and the first of the next.
-            let crosses = start / h != last;
+            let crosses = y1 >= h;
             top = top.min(if crosses { 0 } else { y0 });
             bottom = bottom.max(if crosses { h - 1 } else { y1 });
         }
-        first.map(|x0| Bbox { x0: x0 as i32, y0: top as i32, x1: last as i32, y1: bottom as i32 })
+        let [x0, y0, x1, y1] = [x0, top, last / h, bottom].map(|c| c as i32);
+        Some(Bbox { x0, y0, x1, y1 })
     }
 
     /// Runs that are known to be canonical.
@@ -149,7 +160,7 @@ pub struct Foreground<'a> {
 }
 
 impl Iterator for Foreground<'_> {
-    type Item = std::ops::Range<u32>;
+    type Item = Range<u32>;
 
     fn next(&mut self) -> Option<Self::Item> {
         let &[gap, length] = self.pairs.next()?;

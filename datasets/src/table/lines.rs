@@ -28,7 +28,8 @@ pub(super) fn open(path: &Path) -> Result<RowIter, Error> {
 
 /// Rows of a JSONL file; empty lines are passed over.
 pub(super) fn jsonl(path: &Path, mut file: impl BufRead + Send + 'static, limit: u64) -> RowIter {
-    let (path, mut line, mut buffer) = (path.to_owned(), 0u64, Vec::new());
+    let (path, mut line) = (path.to_owned(), 0u64);
+    let (mut buffer, mut counts) = (Vec::new(), Vec::new());
     let mut ended = false;
     Box::new(std::iter::from_fn(move || {
         while !ended {
@@ -42,7 +43,7 @@ pub(super) fn jsonl(path: &Path, mut file: impl BufRead + Send + 'static, limit:
                         buffer.drain(..3);
                     }
                     if !buffer.trim_ascii().is_empty() {
-                        return Some(json_row(&path, line, &buffer));
+                        return Some(json_row(&path, line, &buffer, &mut counts));
                     }
                 }
                 Err(e) => {
@@ -75,8 +76,9 @@ fn read_line(file: &mut impl BufRead, buffer: &mut Vec<u8>, limit: u64) -> io::R
     Ok(Line::TooLong)
 }
 
-fn json_row(path: &Path, line: u64, text: &[u8]) -> Result<Row, Error> {
-    if let Some(row) = plain::row(line, text) {
+/// `counts` is memory to use.
+fn json_row(path: &Path, line: u64, text: &[u8], counts: &mut Vec<u8>) -> Result<Row, Error> {
+    if let Some(row) = plain::row(line, text, counts) {
         return Ok(row);
     }
     let at = |kind: ErrorKind| Error::new(path, kind).record(format_args!("line {line}"));

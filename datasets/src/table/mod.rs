@@ -47,6 +47,7 @@ pub(crate) fn samples(source: &Source, options: &ReadOptions) -> Result<SampleIt
         count: 0,
         current: None,
         splits: HashMap::default(),
+        hashers: Default::default(),
     };
     let wanted = options.split.clone();
     Ok(Box::new(samples.filter(move |sample| match (&wanted, sample) {
@@ -64,8 +65,9 @@ struct Samples {
     count: u64,
     /// The sample whose rows are being read.
     current: Option<(Row, Identity)>,
-    /// Every key so far, by split.
-    splits: HashMap<Arc<str>, HashSet<Box<str>, RandomState>, RandomState>,
+    /// Hashes of every key so far, by split. Of 128 bits: no two keys ever share one by chance.
+    splits: HashMap<Arc<str>, HashSet<[u64; 2], RandomState>, RandomState>,
+    hashers: [RandomState; 2],
 }
 
 /// Split and key.
@@ -131,7 +133,7 @@ impl Samples {
             Some(keys) => keys,
             None => self.splits.entry(split.clone()).or_default(),
         };
-        keys.insert(key.as_str().into())
+        keys.insert(self.hashers.each_ref().map(|hasher| hasher.hash_one(key)))
     }
 
     fn finish(&self, (row, (split, key)): (Row, Identity)) -> Result<Sample, Error> {

@@ -2,12 +2,13 @@
 
     cargo build --release -p segzero
     pip install numpy pycocotools orjson hotcoco      # hotcoco is optional
-    python eval/benches/peers/eval.py target/release/segzero [PAIRS]
+    python eval/benches/peers/eval.py target/release/segzero [PAIRS [alone]]
 
 Round shapes with wavy edges at 640x480, median area 7 % and 360 runs (those of COCO objects above
 1 % of their image), and the same shapes a little moved and scaled as predictions. CPU time of the
 process or of the child, one thread each. All take turns, and the best of their turns counts, so that
-a loaded machine shifts all alike.
+a loaded machine shifts all alike. `wc -l` reads the same bytes and does almost nothing with them.
+With `alone` behind PAIRS, only segzero and `wc -l` run: a million pairs are a lot for Python.
 """
 
 import json
@@ -96,6 +97,14 @@ def merged(api, truth, answers, loads):
     return counts
 
 
+def ious(api, truth, answers, loads):
+    """IoU on runs as pycocotools computes it; the counts behind it are not told."""
+    return [
+        float(api.iou([answer], [target], [0])[0][0])
+        for target, answer in pairs_of(truth, answers, loads)
+    ]
+
+
 def dense(truth, answers, loads, limit):
     counts = []
     for pair in pairs_of(truth, answers, loads, limit):
@@ -115,15 +124,21 @@ def timed(run):
     return time.process_time() - start, result
 
 
-def segzero(command, truth, answers):
-    """CPU seconds of the command on one thread, its report, and its largest memory in MB."""
-    args = [command, "eval", "--root", truth, "--pred", answers, "--json"]
+def child(args):
+    """CPU seconds of a command on one thread, what it prints, and its largest memory in MB."""
     before = resource.getrusage(resource.RUSAGE_CHILDREN)
     one_thread = {**os.environ, "RAYON_NUM_THREADS": "1"}
     out = subprocess.run(args, check=True, stdout=subprocess.PIPE, env=one_thread).stdout
     after = resource.getrusage(resource.RUSAGE_CHILDREN)
     cpu = sum(getattr(after, f) - getattr(before, f) for f in ("ru_utime", "ru_stime"))
-    return cpu, json.loads(out), after.ru_maxrss / 1024
+    return cpu, out, after.ru_maxrss / 1024
+
+
+def segzero(command, truth, answers, *flags):
+    """CPU seconds, the report, and the largest memory in MB."""
+    args = [command, "eval", "--root", truth, "--pred", answers, "--json", *flags]
+    cpu, out, memory = child(args)
+    return cpu, json.loads(out), memory
 
 
 def scaled_dense(truth, answers, loads, limit, pairs):
@@ -134,9 +149,19 @@ def scaled_dense(truth, answers, loads, limit, pairs):
     return index + (seconds - index) * pairs / limit, counts
 
 
+def table(best, pairs, megabytes):
+    """Seconds, and what they mean, beside segzero's."""
+    print(f"  {'':28}{'CPU s':>9}{'us/pair':>9}{'masks/s':>12}{'MB/s':>8}{'ratio':>9}")
+    for name, seconds in best.items():
+        per_pair, masks, rate = seconds / pairs * 1e6, 2 * pairs / seconds, megabytes / seconds
+        ratio = seconds / best["segzero eval"]
+        print(f"  {name:28}{seconds:9.3f}{per_pair:9.2f}{masks:12,.0f}{rate:8.0f}{ratio:9.3g}")
+
+
 def main():
     command = sys.argv[1]
     pairs = int(sys.argv[2]) if len(sys.argv) > 2 else 20_000
+    alone = sys.argv[3:] == ["alone"]
     limit = min(DENSE, pairs)
     fast = orjson.loads if orjson else json.loads
     peers = {"pycocotools, json": (coco, json.loads)}
@@ -144,37 +169,45 @@ def main():
         peers["pycocotools, orjson"] = (coco, orjson.loads)
         if hot:
             peers["hotcoco, orjson"] = (hot, orjson.loads)
-    best = {}
+    best, counts, memory = {}, None, None
 
     def note(name, seconds):
         best[name] = min(seconds, best.get(name, float("inf")))
 
     with tempfile.TemporaryDirectory() as folder:
         truth, answers = write(folder, pairs)
-        size = (os.path.getsize(truth) + os.path.getsize(answers)) / 1e6
-        print(f"{pairs} pairs, two files of {size:.1f} MB together; CPU seconds, best of {ROUNDS}")
-        counts, memory = None, None
+        megabytes = (os.path.getsize(truth) + os.path.getsize(answers)) / 1e6
+        print(f"{pairs} pairs, two files of {megabytes:.1f} MB together; best of {ROUNDS}")
         for _ in range(ROUNDS):
             # Three short runs for one long one of the others.
             for _ in range(3):
-                seconds, report, peak = segzero(command, truth, answers)
+                seconds, report, peak = segzero(command, truth, answers, "--resamples", "0")
                 # Of later runs the system reports at least the memory of this process.
                 memory = memory or peak
                 note("segzero eval", seconds)
+                note("wc -l", child(["wc", "-l", truth, answers])[0])
+            note("segzero eval, intervals", segzero(command, truth, answers)[0])
+            if alone:
+                continue
             seconds, some = scaled_dense(truth, answers, fast, limit, pairs)
             note(f"decode + numpy (of {limit})", seconds)
             for name, (api, loads) in peers.items():
                 seconds, found = timed(lambda: merged(api, truth, answers, loads))
-                note(name, seconds)
+                note(f"{name}: merge", seconds)
                 assert counts in (None, found), f"{name} counts differently"
                 counts = found
+                seconds, found = timed(lambda: ious(api, truth, answers, loads))
+                note(f"{name}: iou", seconds)
+                assert all(abs(iou - a / b) < 1e-12 for iou, (a, b) in zip(found, counts))
             parse, _ = timed(lambda: sum(1 for _ in pairs_of(truth, answers, fast)))
-            note("of which JSON and index", parse)
-    for name, seconds in best.items():
-        print(f"  {name:26}{seconds:9.3f}   x{seconds / best['segzero eval']:.1f}")
+            note("JSON and index alone", parse)
+    table(best, pairs, megabytes)
     print(f"  memory of segzero: {memory:.0f} MB")
-    assert counts[:limit] == some
     summary = report["summary"]
+    if alone:
+        print(f"gIoU {summary['giou']:.10f}")
+        return
+    assert counts[:limit] == some
     common, either = (sum(column) for column in zip(*counts))
     assert (summary["intersection"], summary["union"]) == (common, either)
     mean = statistics.fmean(a / b for a, b in counts)

@@ -5,6 +5,7 @@ use std::fs::File;
 use std::io::{BufRead, BufReader, Read};
 use std::path::Path;
 
+use segzero_datasets::scan::{Raw, Scanner};
 use segzero_datasets::{Error, ErrorKind, Geometry, Mask, Size};
 
 use super::fields::{Counts, Fault, Field, Key, Segmentation, Text, unexpected};
@@ -132,12 +133,69 @@ impl Line<'_> {
     }
 }
 
+/// A line's key, and what stands under it.
+pub(super) type Parsed<'a> = (Cow<'a, str>, Answer, Option<Box<Said>>);
+
+/// A line with a key, a size and a compressed string, and nothing else.
+#[derive(Default)]
+struct Plain<'a> {
+    key: Option<Raw<'a>>,
+    size: Option<[u32; 2]>,
+    counts: Option<Raw<'a>>,
+}
+
+impl<'a> Plain<'a> {
+    fn scan(line: &'a [u8]) -> Option<Self> {
+        let mut plain = Self::default();
+        let mut scanner = Scanner::new(line);
+        scanner.object(|name, value| match name {
+            b"key" if plain.key.is_none() => {
+                plain.key = Some(value.string()?);
+                Some(())
+            }
+            b"segmentation" if plain.size.is_none() && plain.counts.is_none() => {
+                value.object(|name, value| plain.mask(name, value))?;
+                // Both stand within.
+                plain.size.and(plain.counts).map(drop)
+            }
+            _ => plain.mask(name, value),
+        })?;
+        scanner.end()?;
+        Some(plain)
+    }
+
+    fn mask(&mut self, name: &[u8], value: &mut Scanner<'a>) -> Option<()> {
+        match name {
+            b"size" if self.size.is_none() => self.size = Some(value.pair()?),
+            b"counts" if self.counts.is_none() => self.counts = Some(value.string()?),
+            _ => return None,
+        }
+        Some(())
+    }
+}
+
+/// As [`parse`], for a line of the usual form; `None` for any other, right or wrong.
+fn parse_plain<'a>(line: &'a [u8], strings: &mut Vec<u8>) -> Option<Parsed<'a>> {
+    let Plain { key, size, counts } = Plain::scan(line)?;
+    let [height, width] = size?;
+    let size = Size::new(width, height);
+    if size.pixels() > u64::from(u32::MAX) {
+        return None;
+    }
+    let start = strings.len();
+    counts?.unescape(strings)?;
+    Some((Cow::Borrowed(key?.text()?), Answer::Rle(size, start..strings.len()), None))
+}
+
 /// Parses one line into its key and mask, whose string, if it has one, goes to the end of `strings`.
 pub(super) fn parse<'a>(
     text: &'a [u8],
     file: &Path,
     strings: &mut Vec<u8>,
-) -> Result<(Cow<'a, str>, Answer, Option<Box<Said>>), Fault> {
+) -> Result<Parsed<'a>, Fault> {
+    if let Some(parsed) = parse_plain(text, strings) {
+        return Ok(parsed);
+    }
     let mut line: Line<'a> = serde_json::from_slice(text).map_err(|e| {
         // Every line is its own document: serde's "line 1" would mislead.
         let message = e.to_string();

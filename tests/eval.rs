@@ -114,7 +114,7 @@ fn an_incomplete_run_says_so() {
     assert_eq!(value(&stdout, "duplicate"), "1");
     assert_eq!(value(&stdout, "unmatched"), "1");
     assert!(stdout.contains("INCOMPLETE"));
-    assert!(stderr.contains("2 of 4 have NO PREDICTION and count as IoU 0: a:1, c"), "{stderr}");
+    assert!(stderr.contains("2 of 4 have NO PREDICTION (rule: missing): a:1, c"), "{stderr}");
     assert!(stderr.contains("b: the mask is 10x20, its image 20x10"), "{stderr}");
     assert!(stderr.contains("b (line 3)") && stderr.contains("stranger"), "{stderr}");
 

@@ -31,7 +31,7 @@ fn the_demo_goes_the_whole_way_and_can_be_repeated() {
     // A space, so that the printed commands need quotes.
     let out = folder.path().join("the demo");
     let said = demo(&out);
-    for command in ["inspect", "prep", "eval", "preview"] {
+    for command in ["inspect", "prep", "eval", "preview", "report"] {
         assert!(said.contains(&format!("$ segzero {command} ")), "{command}: {said}");
     }
     let at = |name: &str| out.join(name);

@@ -2,6 +2,8 @@
 
 use std::path::Path;
 
+use rayon::prelude::*;
+
 use crate::frame::{PageError, save};
 use crate::preview::Picture;
 
@@ -69,13 +71,13 @@ fn write_beside(page: &Path, pictures: &[Picture], suffix: &str) -> Result<Vec<S
     let folder = page.with_file_name(&name);
     std::fs::create_dir_all(&folder)
         .map_err(|source| PageError::Write { path: folder.clone(), source })?;
-    let mut sources = Vec::with_capacity(pictures.len());
-    for (index, picture) in pictures.iter().enumerate() {
-        let file = format!("{index:06}.jpg");
-        save(&folder.join(&file), &picture.jpeg)?;
-        sources.push(format!("{}/{file}", url_escape(&name)));
-    }
-    Ok(sources)
+    let file = |index: usize| format!("{index:06}.jpg");
+    // Side by side, because each waits for the disk.
+    let write =
+        |(index, picture): (usize, &Picture)| save(&folder.join(file(index)), &picture.jpeg);
+    pictures.par_iter().enumerate().try_for_each(write)?;
+    let name = url_escape(&name);
+    Ok((0..pictures.len()).map(|index| format!("{name}/{}", file(index))).collect())
 }
 
 /// A path segment of an address.

@@ -41,7 +41,9 @@ const SCORES: &str = "scores.json";
 const PAGE: &str = "page.html";
 const TRAIN_PAGE: &str = "train.html";
 const SHEET: &str = "sheet.png";
-const MADE: [&str; 8] = [DATA, PREDICTIONS, TRAIN, TRAIN_SEG_ZERO, SCORES, PAGE, TRAIN_PAGE, SHEET];
+const REPORT: &str = "report";
+const MADE: [&str; 9] =
+    [DATA, PREDICTIONS, TRAIN, TRAIN_SEG_ZERO, SCORES, PAGE, TRAIN_PAGE, SHEET, REPORT];
 
 /// Runs the command.
 pub fn run(args: Args) -> Result<ExitCode, Failure> {
@@ -78,6 +80,8 @@ pub fn run(args: Args) -> Result<ExitCode, Failure> {
         "test",
         "--pred",
         &predictions,
+        "--protocol",
+        "all",
         "--out",
         &scores,
     ])?;
@@ -100,9 +104,13 @@ pub fn run(args: Args) -> Result<ExitCode, Failure> {
     let (train, page_of_train) = (at(TRAIN), at(TRAIN_PAGE));
     segzero(&["preview", "--set", &train, "--title", "Training set", "--out", &page_of_train])?;
 
+    heading(7, "Report the scores: figures with intervals, every protocol, every sample")?;
+    let report = at(REPORT);
+    segzero(&["report", &scores, "--out", &report])?;
+
     print(&format!(
         "\nDone in {:.1} s. Open these in a browser:\n  {page}  (test split, with predictions)\n  \
-         {page_of_train}  (training set, as a model sees it)\n",
+         {page_of_train}  (training set, as a model sees it)\n  {report}/index.html  (the scores)\n",
         begin.elapsed().as_secs_f64()
     ))?;
     Ok(ExitCode::SUCCESS)

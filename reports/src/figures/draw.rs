@@ -137,7 +137,7 @@ impl Figure {
             .margin_right(14 * scale)
             .margin_bottom(4 * scale)
             .margin_left(4 * scale)
-            .x_label_area_size(38 * scale)
+            .x_label_area_size(42 * scale)
             .y_label_area_size(46 * scale)
             .build_cartesian_2d(self.x.clone(), self.y.clone())?;
         let text = |size: u32| ("sans-serif", size * scale).into_font().color(&INK);
@@ -147,8 +147,8 @@ impl Figure {
             .light_line_style(TRANSPARENT)
             .bold_line_style(GRID.stroke_width(scale))
             .axis_style(SOFT.stroke_width(scale))
-            .label_style(text(12))
-            .axis_desc_style(text(13))
+            .label_style(text(13))
+            .axis_desc_style(text(14))
             .x_desc(self.x.title)
             .y_desc(self.y.title)
             .set_all_tick_mark_size(4 * scale)

@@ -2,7 +2,7 @@
 
 use std::fmt::Write;
 
-use segzero_eval::{Breakdown, Protocol, Summary, Verdict};
+use segzero_eval::{Axis, Protocol, Summary, Verdict};
 
 use super::lines::{grouped, percent, points};
 use super::plain::minus;
@@ -66,7 +66,7 @@ impl Report {
 
     fn side_by_side(&self) -> String {
         let mut html = String::from(
-            "<div class=\"wide\"><table class=\"numeric\">\n<thead><tr><th scope=\"col\">figure</th>",
+            "<div class=\"wide\"><table class=\"numeric side\">\n<thead><tr><th scope=\"col\">figure</th>",
         );
         for entry in &self.entries {
             put!(html, "<th scope=\"col\">{}</th>", escape(&entry.name));
@@ -156,19 +156,56 @@ impl Report {
         }
     }
 
-    /// The numbers by size of the object, length of the query, ...
+    /// The numbers by size of the object, length of the query, ...: a table an axis, with columns for
+    /// every run.
     pub(super) fn breakdowns(&self) -> String {
-        let mut html = String::new();
+        Axis::ALL.into_iter().map(|axis| self.group_table(axis)).collect()
+    }
+
+    fn group_table(&self, axis: Axis) -> String {
+        let of = |entry: &'_ Entry, name: &str| {
+            let breakdowns = &entry.run.scores.totals.breakdowns;
+            let groups = &breakdowns.iter().find(|breakdown| breakdown.axis == axis)?.groups;
+            groups.iter().find(|group| group.name == name).map(|group| group.summary.clone())
+        };
+        let mut rows = String::new();
+        for name in axis.names() {
+            let found: Vec<Option<Summary>> = self.entries.iter().map(|e| of(e, name)).collect();
+            if found.iter().all(Option::is_none) {
+                continue;
+            }
+            put!(rows, "<tr><th scope=\"row\">{name}</th>");
+            for summary in found {
+                let half = |s: &Summary| s.precision.iter().find(|p| p.at == 0.5).map(|p| p.share);
+                let s = summary.unwrap_or_default();
+                put!(rows, "<td class=\"first\">{}</td>", grouped(s.n));
+                for value in [s.giou, s.ciou, half(&s)] {
+                    put!(rows, "<td>{}</td>", percent(value));
+                }
+            }
+            rows.push_str("</tr>\n");
+        }
+        if rows.is_empty() {
+            return rows;
+        }
+        let mut runs = String::new();
+        let mut columns = String::from("<th scope=\"col\">group</th>");
         for entry in &self.entries {
-            for breakdown in &entry.run.scores.totals.breakdowns {
-                let name = match self.entries.len() {
-                    1 => String::new(),
-                    _ => format!("{}: ", escape(&entry.name)),
-                };
-                html += &group_table(&name, breakdown);
+            put!(runs, "<th colspan=\"4\" class=\"first\">{}</th>", escape(&entry.name));
+            columns += "<th scope=\"col\" class=\"first\">n</th>";
+            for name in ["gIoU", "cIoU", "Pr@0.5"] {
+                put!(columns, "<th scope=\"col\">{name}</th>");
             }
         }
-        html
+        let runs = match self.entries.len() {
+            1 => String::new(),
+            _ => format!("<tr><th></th>{runs}</tr>\n"),
+        };
+        format!(
+            "<div class=\"group\"><table class=\"numeric\">\n<caption>{}</caption>\n\
+             <thead>{runs}<tr>{columns}</tr></thead>\n<tbody>\n{rows}</tbody>\n</table></div>\n",
+            axis.title()
+        )
     }
 
     /// The same predictions by other rules; nothing where that was not asked for.
@@ -228,8 +265,8 @@ impl Entry {
             return String::new();
         }
         let mut html = format!(
-            "<div class=\"wide\"><table class=\"numeric\">\n<caption>{}: the same predictions under \
-             every protocol; differences are to <b>{}</b>, in points</caption>\n<thead><tr>",
+            "<h3>{}: the same predictions under every protocol; differences are to <b>{}</b>, in \
+             points</h3>\n<div class=\"wide\"><table class=\"numeric\">\n<thead><tr>",
             escape(&self.name),
             escape(&totals.protocol.name)
         );
@@ -271,26 +308,4 @@ fn value(line: &Line) -> String {
         range if range.is_empty() => format!("<b>{}</b>", line.percent()),
         range => format!("<b>{}</b> <span class=\"range\">{range}</span>", line.percent()),
     }
-}
-
-fn group_table(run: &str, breakdown: &Breakdown) -> String {
-    let mut html = format!(
-        "<div class=\"group\"><table class=\"numeric\">\n<caption>{run}{}</caption>\n<thead><tr>",
-        escape(breakdown.axis.title())
-    );
-    for name in ["group", "n", "gIoU", "cIoU", "Pr@0.5"] {
-        put!(html, "<th scope=\"col\">{name}</th>");
-    }
-    html.push_str("</tr></thead>\n<tbody>\n");
-    for group in &breakdown.groups {
-        let s = &group.summary;
-        let half = s.precision.iter().find(|p| p.at == 0.5).map(|p| p.share);
-        put!(html, "<tr><th scope=\"row\">{}</th><td>{}</td>", escape(&group.name), grouped(s.n));
-        for value in [s.giou, s.ciou, half] {
-            put!(html, "<td>{}</td>", percent(value));
-        }
-        html.push_str("</tr>\n");
-    }
-    html.push_str("</tbody>\n</table></div>\n");
-    html
 }

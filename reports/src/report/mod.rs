@@ -1,12 +1,12 @@
 //! [`Report`]: files of scores as what a researcher puts beside a paper: a page, tables for Markdown,
 //! LaTeX and CSV, JSON, and figures.
 //!
-//! All numbers are those of the score files; only the intervals are computed here, from their rows.
+//! All numbers are those of the score files. Only intervals that a file does not have are computed
+//! here, from its rows.
 
 mod data;
 mod gallery;
 mod html;
-mod intervals;
 mod lines;
 mod page;
 mod pictures;
@@ -16,7 +16,7 @@ mod words;
 use std::path::PathBuf;
 
 use segzero_eval::resample::Options;
-use segzero_eval::{Run, Summary};
+use segzero_eval::{Intervals, Run, Summary};
 
 pub use gallery::{Chosen, GalleryOptions};
 pub use html::Link;
@@ -44,6 +44,8 @@ pub struct Entry {
     pub run: Run,
     /// Its figures with their intervals: the protocol's headline first.
     pub lines: Vec<Line>,
+    /// How sure they are: the file's own, or else by the options of [`Report::new`].
+    pub intervals: Intervals,
     /// Whether the numbers are not those of the rows beside them.
     pub is_altered: bool,
 }
@@ -87,6 +89,18 @@ impl Report {
         Ok(Self { title, entries })
     }
 
+    /// What the intervals are, for a footnote.
+    fn footnote(&self) -> String {
+        let mut said: Vec<String> = Vec::new();
+        for entry in &self.entries {
+            let words = entry.intervals.options.to_string();
+            if !said.contains(&words) {
+                said.push(words);
+            }
+        }
+        format!("In percent, with {}.", said.join("; "))
+    }
+
     /// The figures that any of the runs has, in the order of the first that has them.
     pub fn columns(&self) -> Vec<&Line> {
         let mut columns: Vec<&Line> = Vec::new();
@@ -102,12 +116,14 @@ impl Report {
 impl Entry {
     fn new(name: String, path: PathBuf, run: Run, options: &Options) -> Self {
         let totals = &run.scores.totals;
-        let summary = Summary::of(&run.scores.cells(), &totals.protocol);
+        let cells = run.scores.cells();
+        let summary = Summary::of(&cells, &totals.protocol);
         let key = |s: &Summary| (s.n, s.skipped, s.giou, s.ciou, s.intersection, s.union);
         let is_altered = key(&summary) != key(&totals.summary);
-        let intervals = intervals::intervals(&run.scores.rows, &totals.protocol, options);
-        let lines = lines::lines(&totals.summary, &totals.protocol, &intervals);
-        Self { name, path, run, lines, is_altered }
+        let known = totals.intervals.clone();
+        let intervals = known.unwrap_or_else(|| Intervals::of(&cells, &totals.protocol, *options));
+        let lines = lines::lines(&totals.summary, &totals.protocol, &intervals.figures);
+        Self { name, path, run, lines, intervals, is_altered }
     }
 
     /// Data set and split.

@@ -4,7 +4,6 @@ use std::path::Path;
 
 use super::data::Data;
 use super::html::Link;
-use super::plain::INTERVALS;
 use super::{Chosen, Gallery, Report};
 use crate::figures::{DrawError, Figure, Series, Theme, figures};
 use crate::frame::{PageError, escape, filled, json_in_script, save};
@@ -64,7 +63,7 @@ impl Report {
             ("subtitle", self.subtitle()),
             ("banner", self.banner()),
             ("headline", self.headline()),
-            ("intervals", format!("In percent; {INTERVALS}.").replace("in brackets", "beside it")),
+            ("intervals", escape(&self.footnote())),
             ("rules", self.rules()),
             ("problems", self.problems()),
             ("figures", self.drawn()?),

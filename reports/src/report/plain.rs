@@ -9,10 +9,6 @@ use serde::Serialize;
 use super::lines::{grouped, percent, points};
 use super::{Entry, Line, Report, words};
 
-/// What the intervals are, for a footnote.
-pub(super) const INTERVALS: &str =
-    "in brackets the 95 % bootstrap interval over images (1000 resamples)";
-
 /// A cell of a table: the value, and its interval where there is one.
 fn cell(line: Option<&Line>) -> String {
     match line {
@@ -37,7 +33,7 @@ impl Report {
             row
         };
         table(&mut text, &header, self.entries.iter().map(row));
-        let _ = writeln!(text, "In percent; {INTERVALS}.\n");
+        let _ = writeln!(text, "{}\n", self.footnote());
         for entry in &self.entries {
             entry.notes(&mut text);
         }
@@ -92,7 +88,7 @@ impl Report {
             let note = format!("{} {}", tex(&note), tex(&warnings));
             let _ = writeln!(text, "\\par\\noindent{{\\footnotesize {}}}", note.trim_end());
         }
-        let _ = writeln!(text, "\\par\\noindent{{\\footnotesize {}.}}", tex(INTERVALS));
+        let _ = writeln!(text, "\\par\\noindent{{\\footnotesize {}}}", tex(&self.footnote()));
         text
     }
 
@@ -319,7 +315,7 @@ fn mark_down(text: &str) -> String {
 }
 
 /// Text that LaTeX shows as it is, on one line.
-fn tex(text: &str) -> String {
+pub(super) fn tex(text: &str) -> String {
     let mut escaped = String::with_capacity(text.len());
     for c in text.chars() {
         match c {

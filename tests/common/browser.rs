@@ -1,0 +1,194 @@
+//! A real browser, where one is installed: Chromium without a window, driven over its debugging pipe
+//! (the DevTools protocol, one JSON message up to each zero byte).
+#![allow(clippy::unwrap_used, clippy::print_stderr, dead_code)] // helpers of tests may
+
+use std::fs::File;
+use std::io::{BufRead, BufReader, Write};
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Stdio};
+
+use serde_json::{Value, json};
+
+pub struct Browser {
+    child: Child,
+    to: File,
+    from: BufReader<File>,
+    session: Option<String>,
+    next: u64,
+    /// Errors and warnings that pages logged, and exceptions that nobody caught.
+    pub complaints: Vec<String>,
+    _folder: tempfile::TempDir,
+}
+
+fn installed() -> Option<PathBuf> {
+    let folders = std::env::var_os("PATH")?;
+    let names = ["chromium", "chromium-browser", "google-chrome", "google-chrome-stable"];
+    let paths = std::env::split_paths(&folders).flat_map(|f| names.map(|name| f.join(name)));
+    paths.into_iter().find(|path| path.is_file())
+}
+
+impl Browser {
+    /// None, with the reason printed, where there is no Chromium.
+    pub fn start() -> Option<Self> {
+        let Some(program) = installed().filter(|_| cfg!(unix)) else {
+            eprintln!("skipped: there is no Chromium on the path");
+            return None;
+        };
+        let folder = tempfile::tempdir().unwrap();
+        let [to, from] = ["to", "from"].map(|name| folder.path().join(name));
+        assert!(Command::new("mkfifo").args([&to, &from]).status().unwrap().success());
+        // The pipe is file descriptors 3 and 4. A browser that hangs is ended, which ends the test.
+        let script = r#"exec 3<"$1" 4>"$2"; shift 2; exec timeout 240 "$@""#;
+        let child = Command::new("sh")
+            .args(["-c", script, "sh"])
+            .args([&to, &from, &program])
+            .args(["--headless", "--no-sandbox", "--disable-gpu", "--disable-quic"])
+            .args(["--no-first-run", "--disable-background-networking", "--disable-sync"])
+            .args(["--disable-component-update", "--remote-debugging-pipe", "--hide-scrollbars"])
+            .arg(format!("--user-data-dir={}", folder.path().join("profile").display()))
+            .stderr(Stdio::null())
+            .stdout(Stdio::null())
+            .spawn()
+            .unwrap();
+        let to = File::options().write(true).open(to).unwrap();
+        let from = BufReader::new(File::open(from).unwrap());
+        let mut browser = Self {
+            child,
+            to,
+            from,
+            session: None,
+            next: 0,
+            complaints: Vec::new(),
+            _folder: folder,
+        };
+        let target = browser.call("Target.createTarget", json!({"url": "about:blank"}));
+        let target = json!({"targetId": target["targetId"], "flatten": true});
+        let attached = browser.call("Target.attachToTarget", target);
+        browser.session = attached["sessionId"].as_str().map(str::to_owned);
+        for domain in ["Page.enable", "Runtime.enable", "Log.enable"] {
+            browser.call(domain, json!({}));
+        }
+        Some(browser)
+    }
+
+    fn message(&mut self) -> Value {
+        let mut bytes = Vec::new();
+        self.from.read_until(0, &mut bytes).unwrap();
+        assert_eq!(bytes.pop(), Some(0), "the browser has gone away");
+        let message: Value = serde_json::from_slice(&bytes).unwrap();
+        let params = &message["params"];
+        let level = |value: &Value| matches!(value.as_str(), Some("error" | "warning"));
+        let complains = match message["method"].as_str() {
+            Some("Runtime.exceptionThrown") => true,
+            Some("Runtime.consoleAPICalled") => level(&params["type"]),
+            Some("Log.entryAdded") => level(&params["entry"]["level"]),
+            _ => false,
+        };
+        if complains {
+            self.complaints.push(params.to_string());
+        }
+        message
+    }
+
+    /// Calls a method of the DevTools protocol.
+    pub fn call(&mut self, method: &str, params: Value) -> Value {
+        self.next += 1;
+        let mut message = json!({"id": self.next, "method": method, "params": params});
+        if let Some(session) = &self.session {
+            message["sessionId"] = json!(session);
+        }
+        self.to.write_all(format!("{message}\0").as_bytes()).unwrap();
+        loop {
+            let mut answer = self.message();
+            if answer["id"] == self.next {
+                assert!(answer["error"].is_null(), "{method}: {answer}");
+                return answer["result"].take();
+            }
+        }
+    }
+
+    /// Opens a file and waits until it is loaded.
+    pub fn open(&mut self, page: &Path) {
+        let url = format!("file://{}", page.canonicalize().unwrap().display());
+        self.call("Page.navigate", json!({"url": url.replace(' ', "%20")}));
+        while self.eval("document.readyState") != "complete" {}
+    }
+
+    /// The value of a JavaScript expression; of a promise, what it comes to.
+    pub fn eval(&mut self, expression: &str) -> Value {
+        let params = json!({"expression": expression, "returnByValue": true, "awaitPromise": true});
+        let mut answer = self.call("Runtime.evaluate", params);
+        assert!(answer["exceptionDetails"].is_null(), "{expression}: {answer}");
+        answer["result"]["value"].take()
+    }
+
+    /// Presses and releases a key.
+    pub fn key(&mut self, key: &str) {
+        let (code, text) = match key {
+            "Enter" => (13, "\r"),
+            "Tab" => (9, ""),
+            "Escape" => (27, ""),
+            "ArrowLeft" => (37, ""),
+            "ArrowUp" => (38, ""),
+            "ArrowRight" => (39, ""),
+            "ArrowDown" => (40, ""),
+            _ => (0, key),
+        };
+        let down = if text.is_empty() { "rawKeyDown" } else { "keyDown" };
+        for kind in [down, "keyUp"] {
+            let mut params = json!({"type": kind, "key": key, "windowsVirtualKeyCode": code});
+            if kind == "keyDown" {
+                params["text"] = json!(text);
+            }
+            self.call("Input.dispatchKeyEvent", params);
+        }
+    }
+
+    /// Size of the window, in CSS pixels.
+    pub fn resize(&mut self, width: u32, height: u32) {
+        let params =
+            json!({"width": width, "height": height, "deviceScaleFactor": 1, "mobile": false});
+        self.call("Emulation.setDeviceMetricsOverride", params);
+    }
+
+    /// Texts whose colour does not stand out by 4.5:1 from what is behind them (WCAG 2.2, 1.4.3).
+    pub fn faint_texts(&mut self) -> Value {
+        self.eval(FAINT)
+    }
+}
+
+impl Drop for Browser {
+    fn drop(&mut self) {
+        // It may be gone already.
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
+
+/// The contrast of every text on the page with the nearest background that is not transparent.
+const FAINT: &str = r#"(() => {
+  const parse = (text) => { const c = text.match(/[\d.]+/g).map(Number); return c.length < 4 ? [...c, 1] : c; };
+  const linear = (v) => ((v /= 255) <= 0.04045 ? v / 12.92 : ((v + 0.055) / 1.055) ** 2.4);
+  const light = ([r, g, b]) => 0.2126 * linear(r) + 0.7152 * linear(g) + 0.0722 * linear(b);
+  const behind = (node) => {
+    for (; node; node = node.parentElement) {
+      const color = parse(getComputedStyle(node).backgroundColor);
+      if (color[3] === 1) return color;
+    }
+    return [255, 255, 255, 1];
+  };
+  const texts = document.createTreeWalker(document.body, NodeFilter.SHOW_TEXT);
+  const faint = [];
+  let seen = 0;
+  while (texts.nextNode()) {
+    const node = texts.currentNode.parentElement;
+    const words = texts.currentNode.textContent.trim();
+    if (!words || !node.checkVisibility() || /^(SCRIPT|STYLE|NOSCRIPT|OPTION)$/.test(node.tagName)) continue;
+    seen += 1;
+    const style = getComputedStyle(node);
+    const color = parse(node instanceof SVGElement ? style.fill : style.color);
+    const [a, b] = [light(color), light(behind(node))].sort((x, y) => y - x);
+    if (color[3] !== 1 || (a + 0.05) / (b + 0.05) < 4.5) faint.push(`${words}: ${(a + 0.05) / (b + 0.05)}`);
+  }
+  return { seen, faint };
+})()"#;

@@ -98,6 +98,11 @@ fn masks(criterion: &mut Criterion) {
     each("union", &mut |case| {
         black_box(case.mask.union(&case.prediction).unwrap());
     });
+    each("boundary", &mut |case| {
+        let (width, height) = (case.size.width, case.size.height);
+        let diagonal = f64::from(width).hypot(f64::from(height));
+        black_box(case.mask.boundary((0.02 * diagonal).round_ties_even() as u32));
+    });
     each("from_bitmap", &mut |case| {
         black_box(Mask::from_bitmap(case.size, &case.bitmap).unwrap());
     });

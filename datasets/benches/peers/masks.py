@@ -43,6 +43,13 @@ def dense(target, prediction):
     return np.logical_and(a, b).sum(), np.logical_or(a, b).sum()
 
 
+def boundary(bitmap):
+    (h, w), kernel = bitmap.shape, np.ones((3, 3), np.uint8)
+    framed = cv2.copyMakeBorder(bitmap, 1, 1, 1, 1, cv2.BORDER_CONSTANT, value=0)
+    eroded = cv2.erode(framed, kernel, iterations=max(1, round(0.02 * np.hypot(h, w))))
+    return bitmap - eroded[1:-1, 1:-1]
+
+
 work = {
     "copy of the bytes": lambda c: np.copyto(buffer[: c[5].size], c[5].reshape(-1)),
     "frPyObjects + merge": lambda c: coco.merge(coco.frPyObjects(c[2], c[0], c[1])),
@@ -51,6 +58,7 @@ work = {
     "decode + numpy: intersection and union": lambda c: dense(c[3], c[4]),
     "iou": lambda c: coco.iou([c[3]], [c[4]], [0]),
     "merge: union": lambda c: coco.merge([c[3], c[4]]),
+    "cv2.erode: boundary": lambda c: boundary(c[5]),
     "encode": lambda c: coco.encode(c[6]),
     "decode": lambda c: coco.decode(c[3]),
     "cv2.imdecode": lambda c: cv2.imdecode(c[7], cv2.IMREAD_UNCHANGED),

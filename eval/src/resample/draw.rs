@@ -13,7 +13,7 @@ use rayon::prelude::*;
 use super::clusters::{Row, add};
 
 /// Rows of a block; a power of two.
-const BLOCK: usize = 512;
+const BLOCK: usize = 256;
 
 /// Resamples that are drawn together, while a block is in the cache.
 const TOGETHER: usize = 64;
@@ -58,7 +58,7 @@ fn scatter<const M: usize, const K: usize>(
     }
     let whole = rows.len();
     if whole.is_power_of_two() && whole <= BLOCK {
-        draws.iter_mut().zip(counts).for_each(|(draw, &count)| draw.from_block(rows, count));
+        draws.iter_mut().zip(counts).for_each(|(draw, &count)| draw.take(rows, count));
         return;
     }
     let part = if whole.is_power_of_two() { whole / 2 } else { 1 << whole.ilog2() };
@@ -74,18 +74,19 @@ fn scatter<const M: usize, const K: usize>(
 
 impl<const M: usize, const K: usize> Draw<M, K> {
     /// Adds `count` rows of a block of a power of two.
-    fn from_block(&mut self, rows: &[Row<M, K>], count: u64) {
+    fn take(&mut self, rows: &[Row<M, K>], count: u64) {
         let bits = rows.len().trailing_zeros();
-        let a_word = if bits == 0 { u64::MAX } else { u64::from(64 / bits) };
+        // As many indices as a word of random bits has room for; a block of one row needs none.
+        let indices = 64u32.checked_div(bits).map_or(u64::MAX, u64::from);
         let mut sums = self.sums;
         let mut left = count;
         while left > 0 {
             let mut word = if bits == 0 { 0 } else { self.random.next_u64() };
-            for _ in 0..left.min(a_word) {
+            for _ in 0..left.min(indices) {
                 add(&mut sums, &rows[word as usize & (rows.len() - 1)]);
                 word >>= bits;
             }
-            left -= left.min(a_word);
+            left -= left.min(indices);
         }
         self.sums = sums;
     }

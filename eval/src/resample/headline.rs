@@ -33,9 +33,9 @@ pub struct Terms {
 /// Number of the headline figures.
 const FIGURES: usize = 12;
 
-/// Columns of a row: the numerators in the order of [`Headline`], then the denominators that are
-/// not a count of units already there.
-const COLUMNS: usize = 20;
+/// Columns of a row: 4 sums, and 16 counts, two to a column. Additions carry from no count into
+/// the next while a resample holds less than 2^32 units and points.
+const COLUMNS: usize = 12;
 
 /// One thing for each headline figure, named as in [`crate::Summary`].
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
@@ -81,46 +81,50 @@ const ONE: f64 = (1u64 << 36) as f64;
 impl Terms {
     fn columns(self) -> [u64; COLUMNS] {
         let share = |share: Option<f64>| share.map_or(0, |share| (share * ONE).round() as u64);
-        let count = |is_counted: bool| u64::from(is_counted);
-        let yes = |answer: Option<bool>| count(answer == Some(true));
+        let count = |is_so: bool| u32::from(is_so);
+        let pair = |high: u32, low: u32| u64::from(high) << 32 | u64::from(low);
+        // How often something is so, of how often it can be.
+        let answer = |so: Option<bool>| pair(count(so == Some(true)), count(so.is_some()));
         let [a, b, c, d, e] = self.reaches.unwrap_or_default().map(count);
         [
             share(self.iou),
             self.intersection,
-            a,
-            b,
-            c,
-            d,
-            e,
-            yes(self.is_rejected),
-            yes(self.is_accepted),
-            yes(self.box_is_found),
-            self.points_on_target.into(),
-            share(self.boundary_iou),
-            count(self.iou.is_some()),
             self.union,
-            count(self.reaches.is_some()),
-            count(self.is_rejected.is_some()),
-            count(self.is_accepted.is_some()),
-            count(self.box_is_found.is_some()),
-            self.points.into(),
-            count(self.boundary_iou.is_some()),
+            share(self.boundary_iou),
+            pair(count(self.boundary_iou.is_some()), count(self.iou.is_some())),
+            pair(a, b),
+            pair(c, d),
+            pair(e, count(self.reaches.is_some())),
+            answer(self.is_rejected),
+            answer(self.is_accepted),
+            answer(self.box_is_found),
+            pair(self.points_on_target, self.points),
         ]
     }
 }
 
-/// Figures of sums of columns.
+/// Figures of sums of columns, in the order of [`Headline`].
 fn figures(sums: &[u64; COLUMNS]) -> [Option<f64>; FIGURES] {
-    std::array::from_fn(|figure| {
-        let below = match figure {
-            0 | 1 => FIGURES + figure,
-            2..7 => FIGURES + 2,
-            _ => FIGURES + figure - 4,
-        };
-        let scale = if matches!(figure, 0 | 11) { ONE } else { 1.0 };
-        let (part, whole) = (sums[figure], sums[below]);
-        (whole > 0).then(|| part as f64 / scale / whole as f64)
-    })
+    let [iou, intersection, union, boundary, counts @ ..] = *sums;
+    let halves = |column: u64| [column >> 32, column & u64::from(u32::MAX)];
+    let [units, ab, cd, e, rejected, accepted, boxes, points] = counts.map(halves);
+    let ratio = |[part, whole]: [u64; 2]| (whole > 0).then(|| part as f64 / whole as f64);
+    let mean = |[sum, n]: [u64; 2]| ratio([sum, n]).map(|mean| mean / ONE);
+    let reached = |count| ratio([count, e[1]]);
+    [
+        mean([iou, units[1]]),
+        ratio([intersection, union]),
+        reached(ab[0]),
+        reached(ab[1]),
+        reached(cd[0]),
+        reached(cd[1]),
+        reached(e[0]),
+        ratio(rejected),
+        ratio(accepted),
+        ratio(boxes),
+        ratio(points),
+        mean([boundary, units[0]]),
+    ]
 }
 
 impl<T> From<[T; FIGURES]> for Headline<T> {

@@ -6,10 +6,12 @@ use proptest::prelude::*;
 use segzero_datasets::{Mask, Size};
 use segzero_test_support::fixture;
 
+/// Height, width, ratio, distance, counts of the mask, counts of its boundary.
+type Case = (u32, u32, f64, u32, Vec<u32>, Vec<u32>);
+
 #[derive(serde::Deserialize)]
 struct Fixture {
-    /// Height, width, ratio, distance, counts of the mask, counts of its boundary.
-    boundaries: Vec<(u32, u32, f64, u32, Vec<u32>, Vec<u32>)>,
+    boundaries: Vec<Case>,
 }
 
 #[test]

@@ -39,6 +39,8 @@ enum Command {
     Report(commands::report::Args),
     /// Published figures of the field, your own among them, and arithmetic that they must satisfy.
     Leaderboard(commands::leaderboard::Args),
+    /// Join the scores of shards: exactly those of the whole.
+    Merge(commands::merge::Args),
     /// Compare two runs unit by unit; fails where the new one lost more than it may.
     Compare(commands::compare::Args),
     /// List the protocols: every rule, and where it was read.
@@ -70,6 +72,7 @@ impl Command {
             Self::Vqa(args) => commands::vqa::run(args),
             Self::Report(args) => commands::report::run(args),
             Self::Leaderboard(args) => commands::leaderboard::run(args),
+            Self::Merge(args) => commands::merge::run(args),
             Self::Compare(args) => commands::compare::run(args),
             Self::Protocols(args) => commands::protocols::run(args),
         }

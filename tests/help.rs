@@ -7,8 +7,19 @@ use std::process::{Command, Stdio};
 
 use common::{Data, segzero, text};
 
-const COMMANDS: [&str; 8] =
-    ["demo", "inspect", "prep", "preview", "eval", "vqa", "report", "leaderboard"];
+const COMMANDS: [&str; 11] = [
+    "demo",
+    "inspect",
+    "prep",
+    "preview",
+    "eval",
+    "merge",
+    "compare",
+    "protocols",
+    "vqa",
+    "report",
+    "leaderboard",
+];
 
 #[test]
 fn every_command_explains_itself() {

@@ -5,7 +5,7 @@ use serde::{Deserialize, Serialize};
 use crate::Iou;
 
 /// One scored unit. Areas are pixels of the protocol's frame outside the ignored region.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct Row {
     /// Data set name.
     pub dataset: String,
@@ -65,7 +65,7 @@ fn is_false(value: &bool) -> bool {
 }
 
 /// How a row came about.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Status {
     /// There is a target and a prediction, which may be empty.
@@ -78,6 +78,7 @@ pub enum Status {
     /// There is a target, but the answer is in words that there is none: IoU 0.
     Denied,
     /// There is no prediction.
+    #[default]
     Missing,
     /// The prediction's size is neither the image's nor the protocol's.
     SizeMismatch,

@@ -5,6 +5,7 @@ pub mod demo;
 pub mod eval;
 pub mod inspect;
 pub mod leaderboard;
+pub mod merge;
 pub mod prep;
 pub mod preview;
 pub mod protocols;

@@ -1,5 +1,6 @@
 //! `segzero eval`.
 
+mod counted;
 mod table;
 
 use std::io::Write;
@@ -24,7 +25,7 @@ use crate::source_args::{SourceArgs, Wanted, format_hint};
 #[derive(clap::Args)]
 pub struct Args {
     #[command(flatten)]
-    source: SourceArgs,
+    source: Option<SourceArgs>,
     /// Predictions: a JSONL file, or a folder of mask images named after their keys
     /// (docs/predictions.md).
     #[arg(long, value_name = "PATH")]
@@ -67,47 +68,61 @@ struct Overview<'a> {
 
 /// Runs the command.
 pub fn run(args: Args) -> Result<ExitCode, Failure> {
+    match &args.source {
+        Some(source) => score_masks(&args, source),
+        None => counted::run(&args),
+    }
+}
+
+/// Scores predictions against a data set.
+fn score_masks(args: &Args, source_args: &SourceArgs) -> Result<ExitCode, Failure> {
     let on_bad = if args.skip_bad { OnBadRecord::Skip } else { OnBadRecord::Stop };
-    let options = Options { protocols: protocols(&args)?, on_bad, boundary: args.boundary };
-    let source = args.source.source(Wanted::WithMasks)?;
+    let options = Options { protocols: protocols(args)?, on_bad, boundary: args.boundary };
+    let source = source_args.source(Wanted::WithMasks)?;
     let predictions =
-        Predictions::open(&args.pred, on_bad).map_err(|e| hinted(e, &args, &source))?;
-    let could_not_write = |e: std::io::Error| {
-        let out = args.out.clone().unwrap_or_default();
-        Failure::new(format_args!("could not write `{}`: {e}", out.display()))
-    };
-    let mut writer =
-        args.out.as_deref().map(RunWriter::create).transpose().map_err(could_not_write)?;
-    let scored = score_all(&args, &source, &predictions, &options, writer.as_mut())?;
+        Predictions::open(&args.pred, on_bad).map_err(|e| hinted(e, args, &source))?;
+    let mut writer = args.out.as_deref().map(RunWriter::create).transpose();
+    let writer = writer.as_mut().map_err(|e| could_not_write(args, e))?;
+    let scored = score_all(args, source_args, &source, &predictions, &options, writer.as_mut())?;
     let totals = scored.totals;
-    check_not_empty(&totals, &predictions, scored.first_key.as_deref(), &args)?;
+    let split = source_args.split.as_deref();
+    check_not_empty(&totals, &predictions, scored.first_key.as_deref(), split, args)?;
 
     let provenance = Provenance {
         segzero: env!("CARGO_PKG_VERSION").to_owned(),
         data: source.label(),
-        split: args.source.split.clone(),
-        root: Some(args.source.root.clone()),
-        images: args.source.images.clone(),
+        split: source_args.split.clone(),
+        root: Some(source_args.root.clone()),
+        images: source_args.images.clone(),
         predictions: args.pred.clone(),
         complete: totals.problems.is_complete() && scored.partial.is_empty(),
         partial: scored.partial,
     };
-    if let (Some(out), Some(writer)) = (&args.out, &mut writer) {
+    if let (Some(out), Some(writer)) = (&args.out, writer) {
         let write = |file: &mut dyn Write| writer.finish(&provenance, &totals, file);
-        write_whole(out, write).map_err(could_not_write)?;
+        write_whole(out, write).map_err(|e| could_not_write(args, &e))?;
     }
+    show(args, &provenance, &totals)
+}
+
+fn could_not_write(args: &Args, error: &std::io::Error) -> Failure {
+    let out = args.out.clone().unwrap_or_default();
+    Failure::new(format_args!("could not write `{}`: {error}", out.display()))
+}
+
+/// Prints the numbers, and what is wrong with them.
+fn show(args: &Args, provenance: &Provenance, totals: &Totals) -> Result<ExitCode, Failure> {
     let text = match args.json {
         true => {
-            serde_json::to_string_pretty(&Overview { provenance: &provenance, totals: &totals })
-                .map_err(Failure::new)?
+            serde_json::to_string_pretty(&Overview { provenance, totals }).map_err(Failure::new)?
         }
-        false => table::table(&provenance, &totals),
+        false => table::table(provenance, totals),
     };
     output::print(&(text + "\n"))?;
     for partial in &provenance.partial {
         output::report(format_args!("warning: PARTIAL RUN: {partial}"));
     }
-    table::warnings(&totals).lines().for_each(output::report);
+    table::warnings(totals).lines().for_each(output::report);
     let failed = args.strict && !provenance.complete;
     Ok(ExitCode::from(u8::from(failed)))
 }
@@ -155,13 +170,14 @@ struct Scored {
 
 fn score_all(
     args: &Args,
+    source_args: &SourceArgs,
     source: &Source,
     predictions: &Predictions,
     options: &Options,
     mut writer: Option<&mut RunWriter>,
 ) -> Result<Scored, Failure> {
     // The size of an image is all that scoring needs of it.
-    let read = ReadOptions { skip_images: true, ..args.source.read_options() };
+    let read = ReadOptions { skip_images: true, ..source_args.read_options() };
     let mut first_key = None;
     let samples = source.samples(&read).map_err(|e| hinted(e, args, source))?.inspect(|sample| {
         if let (None, Ok(sample)) = (&first_key, sample) {
@@ -213,11 +229,12 @@ fn check_not_empty(
     totals: &Totals,
     predictions: &Predictions,
     first_key: Option<&str>,
+    split: Option<&str>,
     args: &Args,
 ) -> Result<(), Failure> {
     let units = totals.summary.n + totals.summary.skipped;
     let Some(first_key) = first_key.filter(|_| units > 0) else {
-        let split = args.source.split.as_deref().unwrap_or("any split");
+        let split = split.unwrap_or("any split");
         return Err(Failure::new(format_args!("there is no sample to score in {split}"))
             .hint("`segzero inspect` lists the splits and what cannot be read"));
     };

@@ -6,9 +6,10 @@ mod progress;
 mod resampling;
 mod source_args;
 
+use std::ffi::OsString;
 use std::process::ExitCode;
 
-use clap::{Parser, Subcommand};
+use clap::{CommandFactory, FromArgMatches, Parser, Subcommand};
 
 use failure::Failure;
 
@@ -48,8 +49,8 @@ enum Command {
 }
 
 fn main() -> ExitCode {
-    let result = Cli::parse().command.run();
-    result.unwrap_or_else(|failure| {
+    let cli = parse(std::env::args_os()).unwrap_or_else(|error| error.exit());
+    cli.command.run().unwrap_or_else(|failure| {
         output::report(failure);
         ExitCode::from(2)
     })
@@ -58,7 +59,16 @@ fn main() -> ExitCode {
 /// Runs the command of a command line whose first word is the program: how one command calls
 /// another, exactly as the user would.
 fn run<'a>(words: impl Iterator<Item = &'a str>) -> Result<ExitCode, Failure> {
-    Cli::try_parse_from(words).map_err(Failure::new)?.command.run()
+    parse(words).map_err(Failure::new)?.command.run()
+}
+
+/// What a command line says.
+fn parse(words: impl IntoIterator<Item = impl Into<OsString> + Clone>) -> Result<Cli, clap::Error> {
+    // Predictions that were counted elsewhere need no data set; masks do, and then say so.
+    let mut command = Cli::command()
+        .mut_subcommand("eval", |eval| eval.mut_arg("root", |root| root.required(false)));
+    let matches = command.try_get_matches_from_mut(words)?;
+    Cli::from_arg_matches(&matches).map_err(|error| error.format(&mut command))
 }
 
 impl Command {

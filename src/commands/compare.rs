@@ -4,7 +4,8 @@ use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
 use segzero_eval::resample::Difference;
-use segzero_eval::{CompareError, Comparison, Pair, Run, Summary, compare};
+use segzero_eval::{CompareError, Comparison, Pair, Run, compare};
+use segzero_reports::report::{Change, Changes};
 use serde::Serialize;
 
 use crate::failure::Failure;
@@ -25,6 +26,12 @@ pub struct Args {
     /// How many of the largest losses and wins to list.
     #[arg(long, value_name = "N", default_value_t = 5)]
     top: usize,
+    /// Write a page with the largest changes side by side to this HTML file.
+    #[arg(long, value_name = "FILE")]
+    out: Option<PathBuf>,
+    /// How many samples of the page get pictures, half of them losses.
+    #[arg(long, value_name = "N", default_value_t = 100)]
+    gallery: usize,
     /// Print the comparison as JSON instead of a table.
     #[arg(long)]
     json: bool,
@@ -50,6 +57,10 @@ pub fn run(args: Args) -> Result<ExitCode, Failure> {
     let options = args.resampling.options().unwrap_or_default();
     let comparison = compare(&base, &new, options).map_err(failure)?;
     let faults = args.max_drop.map_or_else(Vec::new, |points| faults(&comparison, points));
+    if let Some(out) = &args.out {
+        let changes = Changes::of(&comparison, &faults);
+        super::report::write_comparison([&args.base, &args.new], changes, args.gallery, out)?;
+    }
     let text = match args.json {
         true => json(&comparison, &faults, &args)?,
         false => table(&comparison, &args),
@@ -100,20 +111,20 @@ struct Report<'a> {
     comparison: &'a Comparison<'a>,
     max_drop: Option<f64>,
     faults: &'a [String],
-    losses: Vec<Change<'a>>,
-    wins: Vec<Change<'a>>,
+    losses: Vec<Moved<'a>>,
+    wins: Vec<Moved<'a>>,
 }
 
 /// One unit whose IoU changed.
 #[derive(Serialize)]
-struct Change<'a> {
+struct Moved<'a> {
     key: String,
     text: &'a str,
     base: f64,
     new: f64,
 }
 
-impl<'a> Change<'a> {
+impl<'a> Moved<'a> {
     fn of(pair: &Pair<'a>) -> Self {
         let Pair { base, new } = pair;
         Self { key: base.query_key(), text: &base.text, base: base.iou, new: new.iou }
@@ -121,10 +132,10 @@ impl<'a> Change<'a> {
 }
 
 /// The largest losses and wins, the largest first.
-fn changes<'a>(comparison: &Comparison<'a>, top: usize) -> [Vec<Change<'a>>; 2] {
+fn changes<'a>(comparison: &Comparison<'a>, top: usize) -> [Vec<Moved<'a>>; 2] {
     let losses = comparison.pairs.iter().take_while(|pair| pair.change() < 0.0);
     let wins = comparison.pairs.iter().rev().take_while(|pair| pair.change() > 0.0);
-    [losses.take(top).map(Change::of).collect(), wins.take(top).map(Change::of).collect()]
+    [losses.take(top).map(Moved::of).collect(), wins.take(top).map(Moved::of).collect()]
 }
 
 fn json(comparison: &Comparison<'_>, faults: &[String], args: &Args) -> Result<String, Failure> {
@@ -144,7 +155,7 @@ fn json(comparison: &Comparison<'_>, faults: &[String], args: &Args) -> Result<S
 
 /// The comparison as people read it: percent and points.
 fn table(comparison: &Comparison<'_>, args: &Args) -> String {
-    let Comparison { base, new, only_base, only_new, figures, .. } = comparison;
+    let Comparison { base, only_base, only_new, .. } = comparison;
     let mut text = format!("base {}\nnew  {}\n", args.base.display(), args.new.display());
     text += &format!("protocol {}, {} common units", comparison.protocol.name, base.n);
     for (names, which) in [(only_base, "the base"), (only_new, "the new run")] {
@@ -157,34 +168,15 @@ fn table(comparison: &Comparison<'_>, args: &Args) -> String {
         "  {:<14}{:>8}{:>8}{:>9}  {:<18}{:>7}{:>8}{:>8}{:>8}\n",
         "", "base", "new", "change", "interval", "p", "wins", "losses", "ties"
     );
-    let precision = |summary: &Summary| summary.precision.first().map(|first| first.share);
-    let at = base.precision.first().map_or(0.5, |first| first.at);
-    let position = (at * 10.0).round() as usize;
-    let found = position.checked_sub(5).and_then(|at| figures.precision.get(at)).copied();
-    let rows = [
-        ("gIoU".to_owned(), base.giou, new.giou, figures.giou),
-        ("cIoU".to_owned(), base.ciou, new.ciou, figures.ciou),
-        (format!("Pr@{at}"), precision(base), precision(new), found.flatten()),
-        (
-            "N-acc.".to_owned(),
-            base.no_target_accuracy,
-            new.no_target_accuracy,
-            figures.no_target_accuracy,
-        ),
-        ("box accuracy".to_owned(), base.box_accuracy, new.box_accuracy, figures.box_accuracy),
-        ("boundary IoU".to_owned(), base.boundary_iou, new.boundary_iou, figures.boundary_iou),
-    ];
-    for (name, base, new, difference) in rows {
-        if let (Some(base), Some(new), Some(difference)) = (base, new, difference) {
-            text += &row(&name, base, new, &difference);
-        }
+    for change in Changes::of(comparison, &[]).figures {
+        text += &row(&change);
     }
     let [losses, wins] = changes(comparison, args.top);
     for (title, changes) in [("largest losses", losses), ("largest wins", wins)] {
         if !changes.is_empty() {
             text += &format!("{title}\n");
         }
-        for Change { key, text: query, base, new } in changes {
+        for Moved { key, text: query, base, new } in changes {
             let (base, new) = (base * 100.0, new * 100.0);
             text += &format!("  {base:>6.2} -> {new:>6.2}  {key:<14} {query}\n");
         }
@@ -193,7 +185,8 @@ fn table(comparison: &Comparison<'_>, args: &Args) -> String {
     text
 }
 
-fn row(name: &str, base: f64, new: f64, difference: &Difference) -> String {
+fn row(change: &Change) -> String {
+    let Change { name, base, new, difference } = change;
     let Difference { interval, p_swap, wins, losses, ties, .. } = difference;
     let between = format!("{:+.2} to {:+.2}", interval.low * 100.0, interval.high * 100.0);
     format!(

@@ -9,7 +9,9 @@ use segzero_eval::resample::Options;
 use segzero_eval::{OnBadRecord, Predictions, Run};
 use segzero_reports::figures::Theme;
 use segzero_reports::preview::Images;
-use segzero_reports::report::{Gallery, GalleryOptions, Link, Place, Report, ReportError};
+use segzero_reports::report::{
+    Changes, Chosen, Gallery, GalleryOptions, Link, Place, Report, ReportError,
+};
 use segzero_reports::write_whole;
 
 use crate::failure::Failure;
@@ -121,21 +123,7 @@ pub fn run(args: Args) -> Result<ExitCode, Failure> {
     if out.kinds.contains(&Kind::Html) {
         let options = GalleryOptions { count: args.gallery, seed: args.seed };
         let chosen = made.choose(&options);
-        let places = places(&args, &made);
-        let progress = ProgressBar::new(chosen.all().count() as u64).with_style(
-            ProgressStyle::with_template("{bar:30} {human_pos}/{human_len} samples drawn")
-                .unwrap_or_else(|_| ProgressStyle::default_bar()),
-        );
-        let done = |done: usize| progress.set_position(done as u64);
-        let gallery = Gallery::open(&made, &chosen, &places, args.thumbnail, done);
-        progress.finish_and_clear();
-        if gallery.problems.count > 0 {
-            let count = gallery.problems.count;
-            report(format_args!("warning: {count} samples are shown without a picture"));
-            gallery.problems.first.iter().take(3).for_each(|e| report(format_args!("  {e}")));
-        }
-        made.write_page(&out.page, args.embed.into(), &chosen, &gallery, &links)
-            .map_err(Failure::new)?;
+        draw(&args, &made, &chosen, &out.page, &links)?;
     }
     for entry in &made.entries {
         for words in entry.warnings() {
@@ -145,6 +133,57 @@ pub fn run(args: Args) -> Result<ExitCode, Failure> {
     let what = if out.kinds.contains(&Kind::Html) { &out.page } else { &out.folder };
     print(&format!("{} in {}\n", counted(&made), what.display()))?;
     Ok(ExitCode::SUCCESS)
+}
+
+/// Writes the page with pictures of the chosen samples.
+fn draw(
+    args: &Args,
+    made: &Report,
+    chosen: &Chosen,
+    page: &Path,
+    links: &[Link],
+) -> Result<(), Failure> {
+    let places = places(args, made);
+    let progress = ProgressBar::new(chosen.all().count() as u64).with_style(
+        ProgressStyle::with_template("{bar:30} {human_pos}/{human_len} samples drawn")
+            .unwrap_or_else(|_| ProgressStyle::default_bar()),
+    );
+    let done = |done: usize| progress.set_position(done as u64);
+    let gallery = Gallery::open(made, chosen, &places, args.thumbnail, done);
+    progress.finish_and_clear();
+    if gallery.problems.count > 0 {
+        let count = gallery.problems.count;
+        report(format_args!("warning: {count} samples are shown without a picture"));
+        gallery.problems.first.iter().take(3).for_each(|e| report(format_args!("  {e}")));
+    }
+    made.write_page(page, args.embed.into(), chosen, &gallery, links).map_err(Failure::new)
+}
+
+/// Writes a page about what changed from one run to another, with pictures of the largest changes.
+pub fn write_comparison(
+    runs: [&Path; 2],
+    changes: Changes,
+    count: usize,
+    page: &Path,
+) -> Result<(), Failure> {
+    let args = Args {
+        runs: runs.map(Path::to_owned).to_vec(),
+        names: Vec::new(),
+        title: None,
+        out: page.to_owned(),
+        formats: vec![Kind::Html],
+        gallery: count,
+        seed: 0,
+        embed: Embed::Auto,
+        thumbnail: 480,
+        root: None,
+        images: None,
+        pred: Vec::new(),
+    };
+    let mut made = read(&args)?;
+    made.changes = Some(changes);
+    let chosen = made.choose_changes(count);
+    draw(&args, &made, &chosen, page, &[])
 }
 
 fn counted(made: &Report) -> String {

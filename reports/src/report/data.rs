@@ -40,6 +40,8 @@ struct Picks<'a> {
     worst: &'a [usize],
     best: &'a [usize],
     random: &'a [usize],
+    losses: &'a [usize],
+    wins: &'a [usize],
 }
 
 #[derive(Serialize)]
@@ -127,7 +129,13 @@ impl<'a> Data<'a> {
             pixels: units.iter().map(|unit| unit.first.image_area).collect(),
             iou: runs.clone().map(iou).collect(),
             status: runs.map(status).collect(),
-            picks: Picks { worst: &chosen.worst, best: &chosen.best, random: &chosen.random },
+            picks: Picks {
+                worst: &chosen.worst,
+                best: &chosen.best,
+                random: &chosen.random,
+                losses: &chosen.losses,
+                wins: &chosen.wins,
+            },
             pictures,
             masks: masks.list(),
             cards,

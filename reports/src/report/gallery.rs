@@ -41,6 +41,13 @@ impl Unit<'_> {
         (!ious.is_empty()).then(|| ious.iter().sum::<f64>() / ious.len() as f64)
     }
 
+    /// The last run's IoU less the first's, where both count the unit.
+    fn change(&self) -> Option<f64> {
+        let iou =
+            |row: &Option<&Row>| row.filter(|row| row.status != Status::Skipped).map(|row| row.iou);
+        Some(iou(self.rows.last()?)? - iou(self.rows.first()?)?)
+    }
+
     /// Whether some run has a prediction to look at.
     fn is_answered(&self) -> bool {
         self.rows.iter().flatten().any(|row| row.status.is_usable())
@@ -56,12 +63,17 @@ pub struct Chosen {
     pub best: Vec<usize>,
     /// Drawn from all the others.
     pub random: Vec<usize>,
+    /// Lost most from the first run to the last, the largest loss first.
+    pub losses: Vec<usize>,
+    /// Won most, the largest win first.
+    pub wins: Vec<usize>,
 }
 
 impl Chosen {
     /// All of them.
     pub fn all(&self) -> impl Iterator<Item = usize> {
-        [&self.worst, &self.best, &self.random].into_iter().flatten().copied()
+        let lists = [&self.worst, &self.best, &self.random, &self.losses, &self.wins];
+        lists.into_iter().flatten().copied()
     }
 }
 
@@ -88,6 +100,27 @@ impl Report {
     pub fn choose(&self, options: &GalleryOptions) -> Chosen {
         choose(&self.units(), options)
     }
+
+    /// Chooses the samples whose IoU changed most from the first run to the last, losses and wins
+    /// alike.
+    pub fn choose_changes(&self, count: usize) -> Chosen {
+        let mut changes: Vec<(f64, usize)> = self
+            .units()
+            .iter()
+            .enumerate()
+            .filter_map(|(at, unit)| Some((unit.change()?, at)))
+            .filter(|(change, _)| *change != 0.0)
+            .collect();
+        changes.sort_by(|a, b| a.0.total_cmp(&b.0).then(a.1.cmp(&b.1)));
+        let at = |change: &(f64, usize)| change.1;
+        let losses = changes.iter().take_while(|change| change.0 < 0.0);
+        let wins = changes.iter().rev().take_while(|change| change.0 > 0.0);
+        Chosen {
+            losses: losses.take(count.div_ceil(2)).map(at).collect(),
+            wins: wins.take(count.div_ceil(2)).map(at).collect(),
+            ..Chosen::default()
+        }
+    }
 }
 
 fn choose(units: &[Unit], options: &GalleryOptions) -> Chosen {
@@ -113,5 +146,5 @@ fn choose(units: &[Unit], options: &GalleryOptions) -> Chosen {
     let mut rest: Vec<usize> = (0..units.len()).filter(|&unit| !taken[unit]).collect();
     rest.sort_by_key(|&unit| rank(unit));
     rest.truncate(count - worst.len() - best.len());
-    Chosen { worst, best, random: rest }
+    Chosen { worst, best, random: rest, ..Chosen::default() }
 }

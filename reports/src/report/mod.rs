@@ -4,6 +4,7 @@
 //! All numbers are those of the score files. Only intervals that a file does not have are computed
 //! here, from its rows.
 
+mod changes;
 mod data;
 mod gallery;
 mod html;
@@ -18,6 +19,7 @@ use std::path::PathBuf;
 use segzero_eval::resample::Options;
 use segzero_eval::{Intervals, Run, Summary};
 
+pub use changes::{Change, Changes};
 pub use gallery::{Chosen, GalleryOptions};
 pub use html::Link;
 pub use lines::Line;
@@ -31,6 +33,8 @@ pub struct Report {
     pub title: String,
     /// The runs, in the order that was given; at least one, and each has rows.
     pub entries: Vec<Entry>,
+    /// What changed from the first run to the second, where that is the question.
+    pub changes: Option<Changes>,
 }
 
 /// One run with its name.
@@ -86,7 +90,7 @@ impl Report {
         }
         let Some(first) = entries.first() else { return Err(ReportError::NoRuns) };
         let title = title.unwrap_or_else(|| first.set());
-        Ok(Self { title, entries })
+        Ok(Self { title, entries, changes: None })
     }
 
     /// What the intervals are, for a footnote.

@@ -153,18 +153,32 @@ function tags(unit) {
   return line;
 }
 
+// One view of a sample: its image with what a run answered.
+function view(unit, run) {
+  const card = data.cards[unit];
+  const node = element("span", { class: "view" });
+  if (card.picture !== null) {
+    node.append(element("img", { src: data.pictures[card.picture], alt: "", loading: "lazy", decoding: "async" }));
+  }
+  node.append(overlay(card, run));
+  return node;
+}
+
+// Where changes are looked at, every run has its view; else the run that is chosen.
+const BESIDE = data.picks.losses.length + data.picks.wins.length > 0;
+
 function figure(unit, zoomed) {
   const card = data.cards[unit];
   const iou = data.iou[chosenRun()][unit];
   const label = `${data.text[unit]}, IoU ${percent(iou)}`;
   const node = element("button", { class: "figure", type: "button", "aria-label": zoomed ? "Close" : `Enlarge: ${label}` });
   if (card) {
-    if (zoomed) node.style.aspectRatio = card.size.join(" / ");
-    if (card.picture !== null) {
-      node.append(element("img", { src: data.pictures[card.picture], alt: "", loading: "lazy", decoding: "async" }));
-    }
-    node.append(overlay(card, chosenRun()));
-    node.append(element("span", { class: "score" }, `IoU ${percent(iou)}`));
+    const runs = BESIDE ? data.runs.map((_, run) => run) : [chosenRun()];
+    node.classList.toggle("beside", runs.length > 1);
+    if (zoomed) node.style.aspectRatio = `${card.size[0] * runs.length} / ${card.size[1]}`;
+    node.append(...runs.map((run) => view(unit, run)));
+    const all = runs.map((run) => percent(data.iou[run][unit])).join(" \u2192 ");
+    node.append(element("span", { class: "score" }, `IoU ${all}`));
   } else {
     node.classList.add("bare");
     node.append(`IoU ${percent(iou)}; no picture`);
@@ -231,8 +245,8 @@ function choices() {
   const pictured = Object.keys(data.cards).map(Number);
   const lists = [["all", "all", ALL]];
   if (pictured.length && pictured.length < ALL.length) lists.unshift(["pictured", "with pictures", pictured]);
-  for (const name of ["worst", "best", "random"]) {
-    if (data.picks[name].length) lists.push([name, name, data.picks[name]]);
+  for (const [pick, name] of [["worst", "worst"], ["best", "best"], ["random", "random"], ["losses", "largest losses"], ["wins", "largest wins"]]) {
+    if (data.picks[pick].length) lists.push([pick, name, data.picks[pick]]);
   }
   const names = new Set(data.status.flat());
   for (const name of names) {
@@ -257,7 +271,9 @@ const shuffled = (unit) => Math.imul(unit + 1, 0x9e3779b1) >>> 0;
 
 function valueOf(key) {
   const iou = data.iou[chosenRun()];
-  return { iou: (u) => iou[u], area: (u) => data.area[u], words, random: shuffled, order: (u) => u }[key];
+  const [first, last] = [data.iou[0], data.iou[data.runs.length - 1]];
+  const change = (u) => (first[u] === null || last[u] === null ? null : last[u] - first[u]);
+  return { change, iou: (u) => iou[u], area: (u) => data.area[u], words, random: shuffled, order: (u) => u }[key];
 }
 
 function find() {
@@ -406,6 +422,10 @@ function start() {
   }
   data.runs.forEach((name, run) => byId("run").append(element("option", { value: run }, name)));
   byId("run-label").hidden = data.runs.length < 2;
+  if (data.picks.losses.length + data.picks.wins.length) {
+    byId("sort").prepend(element("option", { value: "change" }, "largest loss"), element("option", { value: "change-" }, "largest win"));
+    byId("sort").value = "change";
+  }
   byId("search").addEventListener("input", find);
   for (const id of ["show", "run", "sort"]) byId(id).addEventListener("change", find);
   byId("controls").addEventListener("submit", (event) => event.preventDefault());

@@ -4,7 +4,7 @@ use std::path::Path;
 
 use super::data::Data;
 use super::html::Link;
-use super::{Chosen, Gallery, Report};
+use super::{Chosen, Gallery, Report, changes};
 use crate::figures::{DrawError, Figure, Series, Theme, figures};
 use crate::frame::{PageError, escape, filled, json_in_script, save};
 use crate::pictures::{Images, place};
@@ -67,6 +67,7 @@ impl Report {
             ("rules", self.rules()),
             ("problems", self.problems()),
             ("figures", self.drawn()?),
+            ("changes", self.changes.as_ref().map_or_else(String::new, changes::section)),
             ("breakdowns", self.breakdowns()),
             ("verdicts", self.verdicts()),
             ("shown", shown(gallery, chosen)),
@@ -118,6 +119,12 @@ fn shown(gallery: &Gallery, chosen: &Chosen) -> String {
         (0, _) => "<p class=\"soft\">No pictures: the data or the predictions could not be opened \
                    again.</p>"
             .to_owned(),
+        (found, _) if chosen.losses.len() + chosen.wins.len() > 0 => format!(
+            "<p class=\"soft\">{found} samples have pictures, one a run, in the runs' order: the {} \
+             largest losses and the {} largest wins.</p>",
+            chosen.losses.len(),
+            chosen.wins.len()
+        ),
         (found, _) => format!(
             "<p class=\"soft\">{found} samples have pictures: the {} worst, the {} best, and {} at \
              random.</p>",

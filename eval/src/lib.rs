@@ -40,7 +40,10 @@ pub use counts::Counts;
 pub use coverage::Coverage;
 pub use iou::{Iou, IouSum};
 pub use judge::{Outcome, judge, judge_missing};
-pub use predictions::{OnBadRecord, Prediction, Predictions, prediction_line};
+pub use predictions::{
+    AnswerFrame, Instances, KeyPattern, OnBadRecord, Prediction, PredictionFormat, Predictions,
+    Reading, prediction_line,
+};
 pub use protocol::{Metric, Overrides, Protocol, Unit};
 pub use row::{Row, Status};
 pub use run::{Provenance, Run, RunWriter};

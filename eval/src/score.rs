@@ -5,7 +5,9 @@ use segzero_datasets::{Error, Geometry, Mask, MaskError, Sample, Size};
 
 use crate::judge::{judge, judge_missing};
 use crate::places::Places;
-use crate::predictions::{OnBadRecord, Prediction, Predictions, Reader, is_size_mismatch};
+use crate::predictions::{
+    OnBadRecord, Precedence, Prediction, Predictions, Reader, is_size_mismatch,
+};
 use crate::protocol::{Protocol, Unit};
 use crate::scores::Seen;
 use crate::size::sample_size;
@@ -116,6 +118,8 @@ struct Scored {
     /// Why the prediction could not be used.
     fault: Option<Error>,
     filled_box: bool,
+    /// Whether the prediction is a reply that holds no answer.
+    is_unanswered: bool,
 }
 
 /// One unit under one protocol.
@@ -143,6 +147,8 @@ impl<'a, F: FnMut(Row) -> Result<(), Error>> Collected<'a, F> {
         let problems = Problems {
             duplicate: predictions.duplicate.clone(),
             bad_predictions: predictions.bad.clone(),
+            ambiguous: predictions.ambiguous.clone(),
+            several: predictions.several.clone(),
             ..Problems::default()
         };
         let used = vec![false; predictions.len()];
@@ -192,6 +198,9 @@ impl<'a, F: FnMut(Row) -> Result<(), Error>> Collected<'a, F> {
         if unit.filled_box {
             self.problems.filled_boxes.push(key);
         }
+        if unit.is_unanswered {
+            self.problems.unanswered.push(key);
+        }
         if !self.seen.insert(cell, unit.row.query) {
             self.problems.repeated.push(key);
         }
@@ -226,6 +235,14 @@ enum Ask {
 }
 
 impl Ask {
+    /// Whose key is looked for first.
+    fn precedence(self) -> Precedence {
+        match self {
+            Self::Query(_) => Precedence::Query,
+            Self::Sample => Precedence::Sample,
+        }
+    }
+
     /// Position of the query that is asked for, or that speaks for the sample.
     fn query(self) -> usize {
         match self {
@@ -309,17 +326,19 @@ struct Scorer<'a, 'p> {
     options: &'a Options,
     reader: &'a mut Reader<'p>,
     /// The last prediction and its position: queries may share that of their sample.
-    held: Option<(usize, Prediction)>,
+    held: Option<(usize, Option<Prediction>)>,
 }
 
 impl Scorer<'_, '_> {
     /// One unit under every protocol that scores it.
     fn score(&mut self, ask: Ask, strings: Strings) -> Scored {
         let Self { size, truths, options, .. } = *self;
-        let used = find(self.sample, ask, self.reader.predictions);
+        let query = &self.sample.queries[ask.query()];
+        let used = self.reader.predictions.find(self.sample, query, ask.precedence());
         let mut fault = used.and_then(|position| self.hold(position).err());
         let held = self.held.as_ref().filter(|(position, _)| used == Some(*position));
-        let prediction = held.map(|(_, prediction)| prediction);
+        let prediction = held.and_then(|(_, prediction)| prediction.as_ref());
+        let is_unanswered = held.is_some_and(|(_, prediction)| prediction.is_none());
         let mut counted = Counted::new(truths, prediction, size, options.boundary);
         let mut judged = Vec::with_capacity(options.protocols.len());
         for (position, protocol) in options.protocols.iter().enumerate() {
@@ -358,7 +377,7 @@ impl Scorer<'_, '_> {
             row.prediction_area = Some(counts.prediction);
         }
         let filled_box = prediction.is_some_and(|p| p.filled_box);
-        Scored { row, judged, used, fault, filled_box }
+        Scored { row, judged, used, fault, filled_box, is_unanswered }
     }
 
     /// Reads a prediction, unless it was the last to be read.
@@ -468,19 +487,4 @@ fn row_of(sample: &mut Sample, ask: Ask, size: Size, strings: Strings) -> Row {
         points: None,
         boundary: None,
     }
-}
-
-/// Position of the prediction that is asked for.
-fn find(sample: &Sample, ask: Ask, predictions: &Predictions) -> Option<usize> {
-    let query = &sample.queries[ask.query()];
-    if query.id.is_none() {
-        // The query has no key of its own.
-        return predictions.find(&sample.key);
-    }
-    let (of_query, of_sample) = (sample.query_key(query), sample.key.as_str());
-    let (first, second) = match ask {
-        Ask::Query(_) => (of_query.as_str(), of_sample),
-        Ask::Sample => (of_sample, of_query.as_str()),
-    };
-    predictions.find(first).or_else(|| predictions.find(second))
 }

@@ -88,6 +88,15 @@ pub struct Problems {
     /// Predictions without a mask, whose boxes were filled instead.
     #[serde(default)]
     pub filled_boxes: Names,
+    /// Units whose prediction is a reply that holds no answer; they count as missing.
+    #[serde(default)]
+    pub unanswered: Names,
+    /// Predictions of an image that several samples could claim; none got it.
+    #[serde(default)]
+    pub ambiguous: Names,
+    /// Prediction records whose key others have too; the best counted, or all together.
+    #[serde(default)]
+    pub several: Names,
 }
 
 impl Problems {
@@ -108,6 +117,9 @@ impl Problems {
         self.bad_predictions.merge(other.bad_predictions);
         self.bad_samples.merge(other.bad_samples);
         self.filled_boxes.merge(other.filled_boxes);
+        self.unanswered.merge(other.unanswered);
+        self.ambiguous.merge(other.ambiguous);
+        self.several.merge(other.several);
     }
 }
 

@@ -4,7 +4,7 @@ use std::borrow::Cow;
 use std::path::Path;
 
 use segzero_datasets::{CocoSegmentation, Error, ErrorKind, Geometry, Mask, MaskError, Size};
-use serde::de::{Deserialize, Deserializer, MapAccess, SeqAccess, Visitor, value};
+use serde::de::{Deserialize, Deserializer, Error as _, MapAccess, SeqAccess, Visitor, value};
 
 use super::Answer;
 
@@ -134,10 +134,27 @@ impl<'de: 'a, 'a> Deserialize<'de> for Counts<'a> {
     }
 }
 
-/// COCO's `segmentation`: an object of size and counts, or a list of polygons.
+/// COCO's `segmentation`: run lengths, a list of polygons, or a list of run lengths.
 pub(super) enum Segmentation<'a> {
-    Rle { size: Option<[u32; 2]>, counts: Counts<'a> },
+    Rle(Rle<'a>),
+    Rles(Vec<Rle<'a>>),
     Polygons(Vec<Vec<f64>>),
+}
+
+/// Run lengths and their size.
+#[derive(serde::Deserialize)]
+pub(super) struct Rle<'a> {
+    #[serde(default)]
+    size: Option<[u32; 2]>,
+    #[serde(borrow)]
+    counts: Counts<'a>,
+}
+
+impl Rle<'_> {
+    fn answer(self, size_of_line: Option<Size>, strings: &mut Vec<u8>) -> Result<Answer, Fault> {
+        let size = self.size.map(|[height, width]| Size::new(width, height));
+        self.counts.answer(size.or(size_of_line), "segmentation.size", strings)
+    }
 }
 
 impl Segmentation<'_> {
@@ -147,9 +164,10 @@ impl Segmentation<'_> {
         strings: &mut Vec<u8>,
     ) -> Result<Answer, Fault> {
         match self {
-            Self::Rle { size, counts } => {
-                let size = size.map(|[height, width]| Size::new(width, height));
-                counts.answer(size.or(size_of_line), "segmentation.size", strings)
+            Self::Rle(rle) => rle.answer(size_of_line, strings),
+            Self::Rles(rles) => {
+                let answers = rles.into_iter().map(|rle| rle.answer(size_of_line, strings));
+                answers.collect::<Result<_, _>>().map(Answer::Union)
             }
             Self::Polygons(polygons) if polygons.is_empty() => {
                 Ok(Answer::Geometry(Geometry::Coco(Vec::new())))
@@ -164,13 +182,6 @@ impl Segmentation<'_> {
 
 impl<'de: 'a, 'a> Deserialize<'de> for Segmentation<'a> {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        #[derive(serde::Deserialize)]
-        struct Rle<'a> {
-            #[serde(default)]
-            size: Option<[u32; 2]>,
-            #[serde(borrow)]
-            counts: Counts<'a>,
-        }
         struct SegmentationVisitor;
         impl<'de> Visitor<'de> for SegmentationVisitor {
             type Value = Segmentation<'de>;
@@ -178,14 +189,48 @@ impl<'de: 'a, 'a> Deserialize<'de> for Segmentation<'a> {
                 f.write_str("an RLE object or a list of polygons as `segmentation`")
             }
             fn visit_map<A: MapAccess<'de>>(self, map: A) -> Result<Self::Value, A::Error> {
-                let rle = Rle::deserialize(value::MapAccessDeserializer::new(map))?;
-                Ok(Segmentation::Rle { size: rle.size, counts: rle.counts })
+                Rle::deserialize(value::MapAccessDeserializer::new(map)).map(Segmentation::Rle)
             }
-            fn visit_seq<A: SeqAccess<'de>>(self, seq: A) -> Result<Self::Value, A::Error> {
-                let polygons = Vec::deserialize(value::SeqAccessDeserializer::new(seq))?;
-                Ok(Segmentation::Polygons(polygons))
+            fn visit_seq<A: SeqAccess<'de>>(self, mut seq: A) -> Result<Self::Value, A::Error> {
+                let (mut polygons, mut rles) = (Vec::new(), Vec::new());
+                while let Some(part) = seq.next_element()? {
+                    match part {
+                        Part::Polygon(polygon) => polygons.push(polygon),
+                        Part::Rle(rle) => rles.push(rle),
+                    }
+                }
+                match (polygons.is_empty(), rles.is_empty()) {
+                    (_, true) => Ok(Segmentation::Polygons(polygons)),
+                    (true, false) => Ok(Segmentation::Rles(rles)),
+                    (false, false) => Err(A::Error::custom("polygons and run lengths in one list")),
+                }
             }
         }
         deserializer.deserialize_any(SegmentationVisitor)
+    }
+}
+
+/// One element of a list of polygons or of run lengths.
+enum Part<'a> {
+    Polygon(Vec<f64>),
+    Rle(Rle<'a>),
+}
+
+impl<'de: 'a, 'a> Deserialize<'de> for Part<'a> {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        struct PartVisitor;
+        impl<'de> Visitor<'de> for PartVisitor {
+            type Value = Part<'de>;
+            fn expecting(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+                f.write_str("a polygon `[x0, y0, ...]` or an RLE object")
+            }
+            fn visit_map<A: MapAccess<'de>>(self, map: A) -> Result<Self::Value, A::Error> {
+                Rle::deserialize(value::MapAccessDeserializer::new(map)).map(Part::Rle)
+            }
+            fn visit_seq<A: SeqAccess<'de>>(self, seq: A) -> Result<Self::Value, A::Error> {
+                Vec::deserialize(value::SeqAccessDeserializer::new(seq)).map(Part::Polygon)
+            }
+        }
+        deserializer.deserialize_any(PartVisitor)
     }
 }

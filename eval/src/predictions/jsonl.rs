@@ -12,7 +12,7 @@ use super::fields::{Counts, Fault, Field, Key, Segmentation, Text, unexpected};
 use super::{Answer, Item, OnBadRecord, Predictions, Said};
 
 /// No honest prediction is longer; a file without line ends must not fill the memory.
-const MAX_LINE: u64 = 256 << 20;
+pub(super) const MAX_LINE: u64 = 256 << 20;
 
 /// One line of the file, without a line end, for a mask under a key.
 ///
@@ -129,7 +129,7 @@ impl Line<'_> {
             points: std::mem::take(&mut self.points),
             text: self.text.take().map(Cow::into_owned),
         };
-        (said != Said::default()).then(|| Box::new(said))
+        said.boxed()
     }
 }
 
@@ -211,11 +211,15 @@ pub(super) fn parse<'a>(
         (_, Field::Given(counts), _) => counts.answer(size, "size", strings)?,
         (_, _, Field::Given(name)) => mask_file(file, &name.0),
         (Field::Absent, Field::Absent, Field::Absent) if line.no_target != Some(true) => {
-            if said.as_ref().is_none_or(|said| said.boxes.is_empty()) {
-                let what = "the mask (`counts`, `segmentation`, `mask`, `bbox` or `no_target`)";
-                return Err(Fault { field: None, kind: ErrorKind::Missing { what: what.into() } });
+            match said.as_deref() {
+                Some(said) if !said.boxes.is_empty() => Answer::Boxes,
+                Some(said) if said.text.is_some() => Answer::Reply,
+                _ => {
+                    let what = "the mask (`counts`, `segmentation`, `mask`, `bbox` or `no_target`)";
+                    let kind = ErrorKind::Missing { what: what.into() };
+                    return Err(Fault { field: None, kind });
+                }
             }
-            Answer::Boxes
         }
         // There is no target, or one of them is there and null.
         _ => empty(),
@@ -224,7 +228,7 @@ pub(super) fn parse<'a>(
 }
 
 /// A mask file named in a line, relative to the predictions' own folder.
-fn mask_file(predictions: &Path, name: &str) -> Answer {
+pub(super) fn mask_file(predictions: &Path, name: &str) -> Answer {
     let folder = predictions.parent().unwrap_or(Path::new(""));
     Answer::Geometry(Geometry::File(folder.join(name)))
 }

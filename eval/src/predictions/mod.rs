@@ -1,13 +1,21 @@
-//! [`Predictions`]: masks by key, from a JSONL file or a folder of images.
+//! [`Predictions`]: masks by key, from files of many forms or a folder of images.
 //!
 //! Masks stay where they are until their sample is scored: of a line of a JSONL file only its place
 //! is kept, of a mask file its path. A million predictions take some 100 MB, however large their
 //! masks.
 
+mod elements;
 mod fields;
 mod folder;
+mod gather;
 mod jsonl;
+mod keys;
+mod lines;
+mod pattern;
 mod reader;
+mod reading;
+mod records;
+mod reply;
 
 use std::collections::HashMap;
 use std::collections::hash_map::Entry;
@@ -19,8 +27,13 @@ use segzero_datasets::{Error, ErrorKind, Geometry, Mask, MaskError, Query, Sampl
 
 use crate::Names;
 
+use keys::Aliases;
+
 pub use jsonl::prediction_line;
+pub(crate) use keys::Precedence;
+pub use pattern::KeyPattern;
 pub(crate) use reader::Reader;
+pub use reading::{AnswerFrame, Instances, PredictionFormat, Reading};
 
 /// What to do with a record that cannot be read.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -47,6 +60,13 @@ pub struct Predictions {
     /// All compressed strings that are not in lines of a file, one after the other.
     strings: Vec<u8>,
     keys_are_file_names: bool,
+    records: Records,
+    answer_frame: AnswerFrame,
+    aliases: Aliases,
+    /// Predictions of an image that several samples could claim.
+    pub(crate) ambiguous: Names,
+    /// Records whose key others have too; the best counted, or all together.
+    pub(crate) several: Names,
     /// Keys that came again; the first prediction of a key counts.
     pub(crate) duplicate: Names,
     /// Records that could not be read.
@@ -71,7 +91,7 @@ pub struct Prediction {
 /// One prediction, as compact as it came.
 #[derive(Debug)]
 struct Item {
-    /// Where it stands, for messages: `line 12`; 0 for none.
+    /// Which of the file's [`Records`] it is; 0 for none.
     line: usize,
     answer: Answer,
     /// What it says beside the mask, where it does.
@@ -88,6 +108,31 @@ struct Said {
     text: Option<String>,
 }
 
+impl Said {
+    fn boxed(self) -> Option<Box<Self>> {
+        (self != Self::default()).then(|| Box::new(self))
+    }
+}
+
+/// What the records of a file are called in messages.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+enum Records {
+    /// Lines of a text file.
+    #[default]
+    Lines,
+    /// Elements of a list, or members of an object.
+    Elements,
+}
+
+impl Records {
+    fn name(self, number: usize) -> String {
+        match self {
+            Self::Lines => format!("line {number}"),
+            Self::Elements => format!("record {number}"),
+        }
+    }
+}
+
 #[derive(Debug)]
 enum Answer {
     /// Whatever stands in the line of this many bytes from this one on.
@@ -98,16 +143,43 @@ enum Answer {
     Geometry(Geometry),
     /// Boxes alone.
     Boxes,
+    /// A model's reply alone, which may hold boxes and points.
+    Reply,
+    /// Several, joined. None: no target.
+    Union(Vec<Answer>),
 }
 
 impl Predictions {
-    /// Reads a JSONL file, or lists a folder of mask images. See `docs/predictions.md`.
+    /// Reads predictions of any form. See `docs/predictions.md`.
     ///
     /// # Errors
     /// When the file or folder cannot be read, or a record of it cannot and `on_bad` says stop.
     pub fn open(path: &Path, on_bad: OnBadRecord) -> Result<Self, Error> {
+        Self::read(path, &Reading { on_bad, ..Reading::default() })
+    }
+
+    /// Reads predictions as `reading` says.
+    ///
+    /// # Errors
+    /// As [`Predictions::open`].
+    pub fn read(path: &Path, reading: &Reading) -> Result<Self, Error> {
         let kind = std::fs::metadata(path).map_err(|e| Error::new(path, e))?;
-        if kind.is_dir() { folder::list(path) } else { jsonl::read(path, on_bad) }
+        let format = match reading.format {
+            // What is no file (a pipe) can be read once, and holds lines.
+            PredictionFormat::Auto if !kind.is_file() && !kind.is_dir() => PredictionFormat::Jsonl,
+            PredictionFormat::Auto => PredictionFormat::detect(path)?,
+            format => format,
+        };
+        match format {
+            PredictionFormat::Folder => folder::list(path, reading),
+            PredictionFormat::Auto | PredictionFormat::Jsonl => {
+                let mut predictions = jsonl::read(path, reading.on_bad)?;
+                predictions.answer_frame = reading.answer_frame;
+                Ok(predictions)
+            }
+            format if format.is_whole(path)? => records::read_elements(path, reading),
+            _ => records::read_lines(path, reading),
+        }
     }
 
     /// Number of predictions with a key of their own.
@@ -126,10 +198,11 @@ impl Predictions {
     }
 
     fn add(&mut self, key: &str, item: Item) {
-        match self.by_key.entry(self.hashers.each_ref().map(|hasher| hasher.hash_one(key))) {
+        self.aliases.note(key);
+        match self.by_key.entry(self.hashes(key)) {
             Entry::Occupied(_) => self.duplicate.push(|| match item.line {
                 0 => key.to_owned(),
-                line => format!("{key} (line {line})"),
+                line => format!("{key} ({})", self.records.name(line)),
             }),
             Entry::Vacant(entry) => {
                 entry.insert(self.items.len() as u32);
@@ -142,7 +215,7 @@ impl Predictions {
     }
 
     /// What is predicted for a query: found by the query's key, or else by its sample's; `None`
-    /// where there is nothing.
+    /// where there is nothing, or a reply without an answer.
     ///
     /// # Errors
     /// A mask that cannot be read; names the file and line.
@@ -152,31 +225,24 @@ impl Predictions {
         query: &Query,
         size: Size,
     ) -> Result<Option<Prediction>, Error> {
-        let position = self.find_for(sample, query);
-        position.map(|position| Reader::new(self).get(position, size)).transpose()
+        match self.find(sample, query, Precedence::Query) {
+            Some(position) => Reader::new(self).get(position, size),
+            None => Ok(None),
+        }
     }
 
     /// The reply that a model wrote for a query, where the predictions hold it and it can be read.
     pub fn reply(&self, sample: &Sample, query: &Query) -> Option<String> {
-        Reader::new(self).reply(self.find_for(sample, query)?)
+        Reader::new(self).reply(self.find(sample, query, Precedence::Query)?)
     }
 
-    fn find_for(&self, sample: &Sample, query: &Query) -> Option<usize> {
-        self.find(&sample.query_key(query)).or_else(|| self.find(&sample.key))
+    fn hashes(&self, key: &str) -> [u64; 2] {
+        self.hashers.each_ref().map(|hasher| hasher.hash_one(key))
     }
 
-    /// Position of the prediction for a key. A file name may spell a colon or slash as `_` or `-`.
-    pub(crate) fn find(&self, key: &str) -> Option<usize> {
-        let find = |key: &str| {
-            let hashes = self.hashers.each_ref().map(|hasher| hasher.hash_one(key));
-            self.by_key.get(&hashes).map(|&position| position as usize)
-        };
-        let exact = find(key);
-        if exact.is_some() || !self.keys_are_file_names {
-            return exact;
-        }
-        let spelled = |by: &str| find(&key.replace([':', '/'], by));
-        spelled("_").or_else(|| spelled("-"))
+    /// Position of the prediction of exactly this key.
+    fn position(&self, key: &str) -> Option<usize> {
+        self.by_key.get(&self.hashes(key)).map(|&position| position as usize)
     }
 
     /// An error about the mask at a position.
@@ -191,7 +257,7 @@ impl Predictions {
     /// The error with file and line, where it does not name them; line 0 is none.
     fn named(&self, line: usize, mut error: Error) -> Error {
         if line > 0 {
-            error.record.get_or_insert_with(|| format!("line {line}"));
+            error.record.get_or_insert_with(|| self.records.name(line));
         }
         if error.path.as_os_str().is_empty() {
             error.path.clone_from(&self.path);
@@ -203,7 +269,8 @@ impl Predictions {
     pub(crate) fn unused(&self, used: &[bool]) -> Names {
         let mut reader = Reader::new(self);
         let mut names = Names::default();
-        let left = (0..self.len()).filter(|&position| !used[position]);
+        let is_left = |position: &usize| !used[*position] && !self.aliases.is_unclaimed(*position);
+        let left = (0..self.len()).filter(is_left);
         left.for_each(|position| names.push(|| reader.key(position)));
         names
     }

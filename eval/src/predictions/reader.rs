@@ -6,7 +6,7 @@ use std::io::{self, BufReader, Read};
 
 use segzero_datasets::{Error, ErrorKind, FillRegime, Geometry, Mask, MaskError, Size};
 
-use super::{Answer, Item, Prediction, Predictions, jsonl};
+use super::{Answer, AnswerFrame, Item, Prediction, Predictions, jsonl, reply};
 
 /// Reads predictions, one at a time. Lines that follow each other in the file, as their samples
 /// mostly do too, come from it many at once: a thread keeps its reader for as long as it can.
@@ -27,19 +27,20 @@ impl<'a> Reader<'a> {
         Self { predictions, file: None, at: 0, line: Vec::new(), strings: Vec::new() }
     }
 
-    /// The prediction at a position, for an image of this size. Its mask has the size that it was
-    /// written with; polygons and boxes are filled at the image's.
+    /// The prediction at a position, for an image of this size; `None` where it is a reply that
+    /// holds no answer. Its mask has the size that it was written with; polygons and boxes are
+    /// filled at the image's.
     ///
     /// # Errors
     /// A mask that cannot be read; names the file and line.
-    pub fn get(&mut self, position: usize, size: Size) -> Result<Prediction, Error> {
+    pub fn get(&mut self, position: usize, size: Size) -> Result<Option<Prediction>, Error> {
         let all = self.predictions;
         let stored = &all.items[position];
         let prediction = if let Answer::Line(..) = stored.answer {
             let (_, item) = self.parse(stored)?;
-            prediction(&item, &self.strings, size)
+            prediction(&item, &self.strings, all.answer_frame, size)
         } else {
-            prediction(stored, &all.strings, size)
+            prediction(stored, &all.strings, all.answer_frame, size)
         };
         prediction.map_err(|error| all.named(stored.line, error))
     }
@@ -101,10 +102,34 @@ impl<'a> Reader<'a> {
     }
 }
 
-fn prediction(item: &Item, strings: &[u8], size: Size) -> Result<Prediction, Error> {
-    let said = item.said.as_deref();
-    let boxes = said.map_or(&[][..], |said| &said.boxes);
-    let mask = match &item.answer {
+fn prediction(
+    item: &Item,
+    strings: &[u8],
+    frame: AnswerFrame,
+    size: Size,
+) -> Result<Option<Prediction>, Error> {
+    let Item { answer, said, .. } = item;
+    let said = said.as_deref();
+    let mut boxes = said.map_or_else(Vec::new, |said| said.boxes.clone());
+    let mut points = said.map_or_else(Vec::new, |said| said.points.clone());
+    if boxes.is_empty()
+        && points.is_empty()
+        && let Some(text) = said.and_then(|said| said.text.as_deref())
+    {
+        match reply::read(text, frame, size) {
+            Some(reply) => (boxes, points) = (reply.boxes, reply.points),
+            None if matches!(answer, Answer::Reply) => return Ok(None),
+            None => {}
+        }
+    }
+    let mask = mask(answer, strings, &boxes, size)?;
+    let no_target = said.and_then(|said| said.no_target);
+    let filled_box = matches!(answer, Answer::Boxes | Answer::Reply);
+    Ok(Some(Prediction { mask, no_target, boxes, points, filled_box }))
+}
+
+fn mask(answer: &Answer, strings: &[u8], boxes: &[[f64; 4]], size: Size) -> Result<Mask, Error> {
+    match answer {
         Answer::Rle(size, at) => Mask::from_coco_string(*size, &strings[at.clone()])
             .map_err(|e| Error::new("", e).field("counts")),
         Answer::Geometry(Geometry::Mask(mask)) => Ok(mask.clone()),
@@ -115,19 +140,25 @@ fn prediction(item: &Item, strings: &[u8], size: Size) -> Result<Prediction, Err
         Answer::Geometry(geometry) => {
             geometry.rasterize(size, FillRegime::default()).map(|masks| masks.target)
         }
-        Answer::Boxes => fill_boxes(boxes, size).map_err(|e| Error::new("", e)),
+        Answer::Boxes | Answer::Reply => fill_boxes(boxes, size).map_err(|e| Error::new("", e)),
+        Answer::Union(parts) => parts
+            .iter()
+            .map(|part| mask(part, strings, boxes, size))
+            .reduce(|sum, part| {
+                let (sum, part) = (sum?, part?);
+                // A part that stands for nothing has the image's size, whatever the others'.
+                match (sum.is_empty(), part.is_empty()) {
+                    (true, _) => Ok(part),
+                    (_, true) => Ok(sum),
+                    _ => sum.union(&part).map_err(|e| Error::new("", e)),
+                }
+            })
+            .unwrap_or_else(|| Ok(Mask::empty(size))),
         Answer::Line(..) => {
             let what = "the content of the line".to_owned();
             Err(Error::new("", ErrorKind::Missing { what }))
         }
-    };
-    Ok(Prediction {
-        mask: mask?,
-        no_target: said.and_then(|said| said.no_target),
-        boxes: boxes.to_vec(),
-        points: said.map_or_else(Vec::new, |said| said.points.clone()),
-        filled_box: matches!(item.answer, Answer::Boxes),
-    })
+    }
 }
 
 /// The pixels whose centres lie in one of the boxes, as COCO's rule fills a rectangle.

@@ -11,7 +11,7 @@ use indicatif::{ProgressBar, ProgressStyle};
 use segzero_datasets::{Error, Format, ReadOptions, Source};
 use segzero_eval::{
     Coverage, Intervals, OnBadRecord, Options, Overrides, Predictions, Protocol, Provenance,
-    RunWriter, Totals, Unit, protocol, score_each,
+    Reading, RunWriter, Totals, Unit, protocol, score_each,
 };
 use segzero_reports::write_whole;
 use serde::Serialize;
@@ -26,10 +26,12 @@ use crate::source_args::{SourceArgs, Wanted, format_hint};
 pub struct Args {
     #[command(flatten)]
     source: Option<SourceArgs>,
-    /// Predictions: a JSONL file, or a folder of mask images named after their keys
-    /// (docs/predictions.md).
+    /// Predictions: a file of any of the usual forms, or a folder of mask images named after their
+    /// keys (docs/predictions.md).
     #[arg(long, value_name = "PATH")]
     pred: PathBuf,
+    #[command(flatten)]
+    reading: Reading,
     /// Rules of scoring: a preset (see `segzero protocols`), a JSON file of one's own, or `all` for
     /// every preset in one pass.
     #[arg(long, value_name = "NAME", default_value = Protocol::DEFAULT)]
@@ -79,8 +81,7 @@ fn score_masks(args: &Args, source_args: &SourceArgs) -> Result<ExitCode, Failur
     let on_bad = if args.skip_bad { OnBadRecord::Skip } else { OnBadRecord::Stop };
     let options = Options { protocols: protocols(args)?, on_bad, boundary: args.boundary };
     let source = source_args.source(Wanted::WithMasks)?;
-    let predictions =
-        Predictions::open(&args.pred, on_bad).map_err(|e| hinted(e, args, &source))?;
+    let predictions = read_predictions(args, source_args, &source, on_bad)?;
     let mut writer = args.out.as_deref().map(RunWriter::create).transpose();
     let writer = writer.as_mut().map_err(|e| could_not_write(args, e))?;
     let scored = score_all(args, source_args, &source, &predictions, &options, writer.as_mut())?;
@@ -157,6 +158,23 @@ fn read_protocol(path: &str) -> Result<Protocol, Failure> {
         Failure::new(format_args!("could not read `{path}`: {e}"))
             .hint("`segzero protocols --json NAME` prints a preset as such a file")
     })
+}
+
+/// The predictions; those that name images alone find their samples in a pass of their own.
+fn read_predictions(
+    args: &Args,
+    source_args: &SourceArgs,
+    source: &Source,
+    on_bad: OnBadRecord,
+) -> Result<Predictions, Failure> {
+    let reading = Reading { on_bad, ..args.reading.clone() };
+    let mut predictions =
+        Predictions::read(&args.pred, &reading).map_err(|e| hinted(e, args, source))?;
+    if predictions.needs_settling() {
+        let read = ReadOptions { skip_images: true, ..source_args.read_options() };
+        predictions.settle(source.samples(&read).map_err(|e| hinted(e, args, source))?);
+    }
+    Ok(predictions)
 }
 
 /// What was scored.
@@ -242,6 +260,12 @@ fn check_not_empty(
         return Ok(());
     }
     let path = args.pred.display();
+    if let Some(name) = totals.problems.ambiguous.first.first() {
+        return Err(Failure::new(format_args!(
+            "every prediction in `{path}` names an image that has several samples: {name}"
+        ))
+        .hint("let each record say its object: `ann_id`, `ref_id` or `key`"));
+    }
     Err(match totals.problems.unmatched.first.first() {
         None => Failure::new(format_args!("there is no prediction in `{path}`")).hint(FORMS),
         Some(theirs) => Failure::new(format_args!(

@@ -143,6 +143,9 @@ fn counts(problems: &Problems) -> Vec<Line> {
         ("bad records", &problems.bad_predictions, "predictions skipped"),
         ("bad samples", &problems.bad_samples, "samples not scored"),
         ("filled boxes", &problems.filled_boxes, "predictions without a mask"),
+        ("no answer", &problems.unanswered, "in the reply, count as no prediction"),
+        ("ambiguous", &problems.ambiguous, "predictions of an image, not used"),
+        ("several", &problems.several, "records of a key that others have too"),
     ];
     let nonzero = all.into_iter().filter(|(_, names, _)| names.count > 0);
     let line =
@@ -196,6 +199,7 @@ pub fn warnings(totals: &Totals) -> String {
     let Problems { missing, size_mismatch, unreadable, repeated, .. } = &totals.problems;
     let Problems { duplicate, unmatched, bad_predictions, bad_samples, filled_boxes, .. } =
         &totals.problems;
+    let Problems { unanswered, ambiguous, several, .. } = &totals.problems;
     let n = totals.summary.n;
     let mut text = String::new();
     let mut warn = |names: &Names, what: String| {
@@ -211,6 +215,17 @@ pub fn warnings(totals: &Totals) -> String {
     warn(bad_samples, "samples could not be read and are NOT SCORED".to_owned());
     warn(bad_predictions, "predictions could not be read and were skipped".to_owned());
     warn(filled_boxes, "predictions are BOXES WITHOUT A MASK, scored as if filled".to_owned());
+    warn(unanswered, format!("of {n} have a reply that holds NO ANSWER and count as missing"));
+    warn(
+        ambiguous,
+        "predictions name an image with several samples and were NOT USED (let each record say \
+         its object: `ann_id`, `ref_id` or `key`)"
+            .to_owned(),
+    );
+    warn(
+        several,
+        "records share a key; the best of each counts, or all with --instances union".to_owned(),
+    );
     warn(duplicate, "predictions repeat a key; the first of each key counts".to_owned());
     warn(unmatched, "predictions belong to no sample".to_owned());
     warn(repeated, "keys stand in the data more than once, and each time count".to_owned());

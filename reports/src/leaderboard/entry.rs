@@ -25,11 +25,11 @@ pub const SETS: [&str; 5] = ["refcoco", "refcoco+", "refcocog", "grefcoco", "rea
 
 impl Entry {
     /// The scores in `run`, read from `path`: those of its rows first, then those by other protocols.
-    /// `set` (`refcocog`, `refcocog/umd`) and `split` replace what the file says: a data set of one's own naming may be a copy of
-    /// a published one.
+    /// `set` (`refcocog`, `refcocog/umd`) and `split` replace what the file says: a data set of
+    /// one's own naming may be a copy of a published one. One of a published name is no other.
     ///
     /// # Errors
-    /// A data set that is not on the boards, no split, no score, or totals that are not those of the
+    /// A data set that is not on the boards or not the one that is asked for, no split, no score, or totals that are not those of the
     /// rows.
     pub fn of(
         run: &Run,
@@ -40,6 +40,11 @@ impl Entry {
         check_totals(run, path)?;
         let data = &run.provenance.data;
         let (set, split_by) = match set.map(set_and_partition) {
+            Some((set, _)) if place(data).is_some_and(|named| named != set) => {
+                let (expected, found) = (format!("a run on {set}"), format!("one on `{data}`"));
+                let kind = ErrorKind::Unexpected { expected, found };
+                return Err(Error::new(path, kind).field("data"));
+            }
             Some((set, split_by)) => (set.to_owned(), split_by),
             None => (place(data).ok_or_else(|| unknown_set(path, data))?, None),
         };

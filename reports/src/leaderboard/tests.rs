@@ -409,6 +409,12 @@ fn names_of_data_sets_are_recognised() {
         assert_eq!(place(data, split).as_deref(), Some(expected), "{data}");
     }
     assert_eq!(place("mine", Some("val")), None);
+    let path = Path::new("runs/mine.json");
+    let named =
+        |data: &str| Entry::of(&run(data, Some("val"), 500, 700), path, Some("reasonseg"), None);
+    assert_eq!(named("mine").unwrap()[0].figures[0].set, "reasonseg");
+    let error = named("refcocog/umd").unwrap_err().to_string();
+    assert!(error.contains("expected a run on reasonseg, found one on `refcocog/umd`"), "{error}");
     let mut several = run("refcoco/unc", None, 500, 700);
     several.scores.rows[0].split = "train".to_owned();
     assert!(entries(&several).unwrap_err().to_string().contains("field `split`: one split"));

@@ -151,9 +151,9 @@ impl Entry {
         if self.is_altered {
             warnings.push("The numbers are not those of the rows beside them.".to_owned());
         }
-        let is_partial = !provenance.partial.is_empty();
         let has_all = self.run.scores.totals.problems.is_complete();
-        if !provenance.complete && !(is_partial && has_all) {
+        let is_only_partial = has_all && !provenance.partial.is_empty();
+        if !provenance.complete && !is_only_partial {
             let sentence = "INCOMPLETE: not every sample was scored on a prediction of its own.";
             warnings.push(sentence.to_owned());
         }

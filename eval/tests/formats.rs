@@ -64,6 +64,8 @@ fn every_form_has_numpys_counts() {
         ("x_sam.json", &plain, "sample", PredictionFormat::XSam),
         ("map.json", &plain, "sample", PredictionFormat::Map),
         ("grounding_suite.jsonl", &plain, "sample", PredictionFormat::GroundingSuite),
+        ("masks.parquet", &plain, "sample", PredictionFormat::Parquet),
+        ("sized.parquet", &plain, "sample", PredictionFormat::Parquet),
         ("plain", &plain, "query", PredictionFormat::Folder),
         ("cris", &plain, "query", PredictionFormat::Folder),
         ("cris", &patterned("{ref_id}-iou=*-{text}"), "query", PredictionFormat::Folder),

@@ -5,12 +5,14 @@
 
 mod find;
 mod levels;
+mod mask_rows;
 mod masks;
 mod pages;
 mod rows;
 mod schema;
 
 pub(crate) use find::find;
+pub use mask_rows::{KEY_COLUMNS, MaskRow, mask_rows};
 
 use std::collections::HashMap;
 use std::fs::File;

@@ -1,4 +1,4 @@
-//! A folder of mask files, one a prediction: `KEY.png`, `.npy`, `.npz`, or names of another pattern.
+//! A folder of mask files, one a prediction: `KEY.png`, `.npy`, or names of another pattern.
 
 use std::fs::DirEntry;
 use std::path::{Path, PathBuf};
@@ -56,7 +56,7 @@ fn walk(folder: &Path, deep: bool, files: &mut Vec<PathBuf>) -> Result<(), Error
             walk(&path, deep, files)?;
         }
         let extension = path.extension().map(|e| e.to_ascii_lowercase());
-        if extension.is_some_and(|e| e == "png" || e == "npy" || e == "npz") {
+        if extension.is_some_and(|e| e == "png" || e == "npy") {
             files.push(path);
         }
     }

@@ -11,6 +11,7 @@ mod gather;
 mod jsonl;
 mod keys;
 mod lines;
+mod parquet;
 mod pattern;
 mod reader;
 mod reading;
@@ -122,6 +123,8 @@ enum Records {
     Lines,
     /// Elements of a list, or members of an object.
     Elements,
+    /// Rows of a table.
+    Rows,
 }
 
 impl Records {
@@ -129,6 +132,7 @@ impl Records {
         match self {
             Self::Lines => format!("line {number}"),
             Self::Elements => format!("record {number}"),
+            Self::Rows => format!("row {}", number - 1),
         }
     }
 }
@@ -172,6 +176,7 @@ impl Predictions {
         };
         match format {
             PredictionFormat::Folder => folder::list(path, reading),
+            PredictionFormat::Parquet => parquet::read(path, reading),
             PredictionFormat::Auto | PredictionFormat::Jsonl => {
                 let mut predictions = jsonl::read(path, reading.on_bad)?;
                 predictions.answer_frame = reading.answer_frame;

@@ -52,8 +52,10 @@ pub enum PredictionFormat {
     GroundingSuite,
     /// One JSON object from keys to masks, or to lists of masks (Sa2VA).
     Map,
-    /// A folder of PNG, .npy or .npz files.
+    /// A folder of PNG or .npy files.
     Folder,
+    /// Parquet with a column of nested booleans.
+    Parquet,
 }
 
 /// Which of several records of one key count.
@@ -102,6 +104,7 @@ impl PredictionFormat {
         let text = start.strip_prefix(b"\xef\xbb\xbf").unwrap_or(&start).trim_ascii_start();
         let has = |names: &[String], name: &str| names.iter().any(|there| there == name);
         Ok(match text {
+            [b'P', b'A', b'R', b'1', ..] => Self::Parquet,
             [b'[', rest @ ..] => match has(&names(rest.trim_ascii_start()), "pred_mask") {
                 true => Self::XSam,
                 false => Self::Coco,

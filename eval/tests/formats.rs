@@ -64,6 +64,7 @@ fn every_form_has_numpys_counts() {
         ("x_sam.json", &plain, "sample", PredictionFormat::XSam),
         ("map.json", &plain, "sample", PredictionFormat::Map),
         ("grounding_suite.jsonl", &plain, "sample", PredictionFormat::GroundingSuite),
+        ("by_name.npz", &plain, "sample", PredictionFormat::Npz),
         ("masks.parquet", &plain, "sample", PredictionFormat::Parquet),
         ("sized.parquet", &plain, "sample", PredictionFormat::Parquet),
         ("plain", &plain, "query", PredictionFormat::Folder),
@@ -148,4 +149,21 @@ fn real_coco_results_match_real_annotations() {
     let used = scores.rows.iter().filter(|row| row.status.is_usable()).count();
     assert!(used > 100 && used <= single, "{used} of {single}");
     assert!(problems.ambiguous.count > 0 && problems.unmatched.count < 100, "{problems:?}");
+}
+
+#[test]
+fn a_damaged_archive_or_table_is_named() {
+    let folder = tempfile::tempdir().unwrap();
+    for (name, message) in [("by_name.npz", "archive"), ("masks.parquet", "masks.parquet")] {
+        let bytes = fs::read(path(name)).unwrap();
+        let cut = folder.path().join(name);
+        fs::write(&cut, &bytes[..bytes.len() / 2]).unwrap();
+        let error = Predictions::open(&cut, OnBadRecord::Stop).unwrap_err().to_string();
+        assert!(error.contains(name) && error.contains(message), "{error}");
+    }
+    // A stack of masks is no mask, and its keys are none either.
+    let error = Predictions::open(&path("stack.npz"), OnBadRecord::Stop).unwrap_err().to_string();
+    assert!(error.contains("stack.npz") && error.contains("array `pred`"), "{error}");
+    let skipped = Predictions::open(&path("stack.npz"), OnBadRecord::Skip).unwrap();
+    assert!(skipped.is_empty());
 }

@@ -10,6 +10,7 @@ mod crossings;
 mod error;
 mod file;
 mod fill;
+mod npz;
 mod ops;
 mod outline;
 mod polygon;

@@ -11,6 +11,7 @@ mod gather;
 mod jsonl;
 mod keys;
 mod lines;
+mod npz;
 mod parquet;
 mod pattern;
 mod reader;
@@ -125,6 +126,8 @@ enum Records {
     Elements,
     /// Rows of a table.
     Rows,
+    /// Arrays of an archive.
+    Arrays,
 }
 
 impl Records {
@@ -133,6 +136,7 @@ impl Records {
             Self::Lines => format!("line {number}"),
             Self::Elements => format!("record {number}"),
             Self::Rows => format!("row {}", number - 1),
+            Self::Arrays => format!("array {number}"),
         }
     }
 }
@@ -177,6 +181,7 @@ impl Predictions {
         match format {
             PredictionFormat::Folder => folder::list(path, reading),
             PredictionFormat::Parquet => parquet::read(path, reading),
+            PredictionFormat::Npz => npz::read(path, reading),
             PredictionFormat::Auto | PredictionFormat::Jsonl => {
                 let mut predictions = jsonl::read(path, reading.on_bad)?;
                 predictions.answer_frame = reading.answer_frame;

@@ -56,6 +56,8 @@ pub enum PredictionFormat {
     Folder,
     /// Parquet with a column of nested booleans.
     Parquet,
+    /// One .npz with an array a key.
+    Npz,
 }
 
 /// Which of several records of one key count.
@@ -105,6 +107,7 @@ impl PredictionFormat {
         let has = |names: &[String], name: &str| names.iter().any(|there| there == name);
         Ok(match text {
             [b'P', b'A', b'R', b'1', ..] => Self::Parquet,
+            [b'P', b'K', 3, 4, ..] => Self::Npz,
             [b'[', rest @ ..] => match has(&names(rest.trim_ascii_start()), "pred_mask") {
                 true => Self::XSam,
                 false => Self::Coco,

@@ -125,7 +125,7 @@ fn counts_are_not_taken_for_what_they_are_not() {
             r#"[{"image_id": 1, "intersection": 4, "union": 3}]"#,
             "at most 3 (the union)",
         ),
-        ("bad.json", r#"{"rows": []}"#, "a list of counts"),
+        ("bad.json", r#"{"rows": []}"#, "results as SESAME writes them"),
         ("bad.json", "[]", "there is no record"),
         ("bad.jsonl", "{}", "give it as `--root`"),
     ] {

@@ -167,3 +167,25 @@ fn a_damaged_archive_or_table_is_named() {
     let skipped = Predictions::open(&path("stack.npz"), OnBadRecord::Skip).unwrap();
     assert!(skipped.is_empty());
 }
+
+#[test]
+fn sesames_results_bring_their_targets() {
+    let index = segzero_eval::sesame_index(&path("sesame")).unwrap();
+    assert!(segzero_eval::sesame_index(&path("plain")).is_none(), "a folder without an index");
+    let (samples, predictions) = segzero_eval::sesame_results(&index).unwrap();
+    let samples = samples.into_iter().map(Ok).collect::<Vec<_>>();
+    let scores = score(samples, &predictions, &options(by(Unit::Query)), |_| {}).unwrap();
+    let text = fs::read(path("expected_sesame.json")).unwrap();
+    let mut expected: Vec<[u64; 4]> = serde_json::from_slice(&text).unwrap();
+    let mut found = counts(&scores);
+    found.sort_unstable();
+    expected.sort_unstable();
+    assert_eq!(found, expected);
+    assert!(scores.totals.problems.is_complete());
+    // An archive that does not fit its index is named.
+    let folder = tempfile::tempdir().unwrap();
+    let index = fs::read_to_string(&index).unwrap().replace("8.npz", "none.npz");
+    fs::write(folder.path().join("results.json"), index).unwrap();
+    let error = segzero_eval::sesame_results(&folder.path().join("results.json")).unwrap_err();
+    assert!(error.to_string().contains(".npz") && error.to_string().contains("image `"), "{error}");
+}

@@ -4,14 +4,15 @@ mod counted;
 mod table;
 
 use std::io::Write;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
 use indicatif::{ProgressBar, ProgressStyle};
 use segzero_datasets::{Error, Format, ReadOptions, Source};
 use segzero_eval::{
     Coverage, Intervals, OnBadRecord, Options, Overrides, Predictions, Protocol, Provenance,
-    Reading, RunWriter, Totals, Unit, protocol, score_each,
+    Reading, Run, RunWriter, Scores, Totals, Unit, protocol, score_each, sesame_index,
+    sesame_results,
 };
 use segzero_reports::write_whole;
 use serde::Serialize;
@@ -72,7 +73,10 @@ struct Overview<'a> {
 pub fn run(args: Args) -> Result<ExitCode, Failure> {
     match &args.source {
         Some(source) => score_masks(&args, source),
-        None => counted::run(&args),
+        None => match sesame_index(&args.pred) {
+            Some(index) => score_results(&args, &index),
+            None => counted::run(&args),
+        },
     }
 }
 
@@ -104,6 +108,38 @@ fn score_masks(args: &Args, source_args: &SourceArgs) -> Result<ExitCode, Failur
         write_whole(out, write).map_err(|e| could_not_write(args, &e))?;
     }
     show(args, &provenance, &totals)
+}
+
+/// Scores results that hold their targets too.
+fn score_results(args: &Args, index: &Path) -> Result<ExitCode, Failure> {
+    let on_bad = if args.skip_bad { OnBadRecord::Skip } else { OnBadRecord::Stop };
+    let options = Options { protocols: protocols(args)?, on_bad, boundary: args.boundary };
+    let (samples, predictions) = sesame_results(index)?;
+    if samples.is_empty() {
+        let path = index.display();
+        return Err(Failure::new(format_args!("there is no result in `{path}`")));
+    }
+    let mut rows = Vec::new();
+    let keep = |row| {
+        rows.push(row);
+        Ok(())
+    };
+    let samples = samples.into_iter().map(Ok);
+    let (mut totals, cells) = score_each(samples, &predictions, &options, keep, |_| {})?;
+    let intervals = |options| Intervals::of(&cells, &totals.protocol, options);
+    totals.intervals = args.resampling.options().map(intervals);
+    let provenance = Provenance {
+        segzero: env!("CARGO_PKG_VERSION").to_owned(),
+        data: "sesame".to_owned(),
+        predictions: args.pred.clone(),
+        complete: totals.problems.is_complete(),
+        ..Provenance::default()
+    };
+    let run = Run { provenance, scores: Scores { totals, rows } };
+    if let Some(out) = &args.out {
+        write_whole(out, |file| run.write(file)).map_err(|e| could_not_write(args, &e))?;
+    }
+    show(args, &run.provenance, &run.scores.totals)
 }
 
 fn could_not_write(args: &Args, error: &std::io::Error) -> Failure {

@@ -6,3 +6,5 @@
 //! qwen_vl/     image + question → tokens → text
 //! packed/      weights of the CPU in fewer bits than 32, multiplied where they lie
 //! ```
+
+pub mod checkpoint;

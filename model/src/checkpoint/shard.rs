@@ -1,0 +1,151 @@
+//! One safetensors file, mapped: its header parsed and every offset checked, its data untouched.
+//!
+//! The format (<https://huggingface.co/docs/safetensors>): eight bytes, little-endian, for the length
+//! of the header; the header, a JSON object from name to dtype, shape and offsets; the data, without
+//! holes.
+
+use std::collections::BTreeMap;
+use std::fs::File;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use memmap2::{Mmap, MmapOptions};
+use safetensors::Dtype;
+use serde::Deserialize;
+
+use super::{Error, ErrorKind};
+
+/// The format's own limit, which keeps a forged length from taking all memory.
+const HEADER_BYTES_MAX: u64 = 100_000_000;
+
+/// A mapped file and what its header says.
+#[derive(Debug)]
+pub struct Shard {
+    /// The file.
+    pub path: PathBuf,
+    /// Its bytes.
+    pub map: Arc<Mmap>,
+    /// Where the data begins: offsets in the header count from here.
+    pub data_start: u64,
+    /// By name on disk.
+    pub tensors: BTreeMap<String, Header>,
+    /// Free text of the writer (`format: pt`).
+    pub metadata: BTreeMap<String, String>,
+}
+
+/// What the header says of a tensor.
+#[derive(Clone, Debug, Deserialize)]
+pub struct Header {
+    /// Type of the elements.
+    pub dtype: Dtype,
+    /// Sizes of the axes, the slowest first.
+    pub shape: Vec<usize>,
+    /// First byte and one past the last, in the data.
+    pub data_offsets: (u64, u64),
+}
+
+impl Header {
+    /// Bytes that dtype and shape call for; none where they are more than can be counted.
+    fn bytes(&self) -> Option<u64> {
+        let bits = self.dtype.bitsize() as u64;
+        let product = |bits: u64, &size: &usize| bits.checked_mul(size as u64);
+        self.shape.iter().try_fold(bits, product).map(|bits| bits.div_ceil(8))
+    }
+}
+
+#[derive(Deserialize)]
+struct Table {
+    #[serde(default, rename = "__metadata__")]
+    metadata: BTreeMap<String, String>,
+    #[serde(flatten)]
+    tensors: BTreeMap<String, Header>,
+}
+
+impl Shard {
+    /// Maps a file and reads its header.
+    ///
+    /// # Errors
+    /// A file that is no safetensors file. Offsets are judged by [`Shard::faults`].
+    pub fn open(path: &Path) -> Result<Self, Error> {
+        let fail = |kind: ErrorKind| Error::new(path, kind);
+        let file = File::open(path).map_err(|e| fail(e.into()))?;
+        // SAFETY: the map is read only, and nothing here writes to weights. Another program that
+        // shortens the file while it is mapped would end this one with SIGBUS: the price of reading
+        // weights where they lie, which every reader of them pays.
+        let map = unsafe { MmapOptions::new().map(&file) }.map_err(|e| fail(e.into()))?;
+        let length = map.len() as u64;
+        let Some((head, rest)) = map.split_first_chunk::<8>() else {
+            return Err(fail(recognised(&map).unwrap_or(ErrorKind::TooShort(length))));
+        };
+        let header = u64::from_le_bytes(*head);
+        if header > HEADER_BYTES_MAX || header > rest.len() as u64 {
+            let kind = ErrorKind::HeaderLength { header, file: length };
+            return Err(fail(recognised(&map).unwrap_or(kind)));
+        }
+        let table: Table = serde_json::from_slice(&rest[..header as usize])
+            .map_err(|e| fail(ErrorKind::Header(e)))?;
+        Ok(Self {
+            path: path.to_owned(),
+            map: Arc::new(map),
+            data_start: 8 + header,
+            tensors: table.tensors,
+            metadata: table.metadata,
+        })
+    }
+
+    /// Everything that is wrong with sizes and offsets, in the order of the data.
+    pub fn faults(&self) -> Vec<Error> {
+        let data = self.map.len() as u64 - self.data_start;
+        let mut faults = Vec::new();
+        let mut order: Vec<(&String, &Header)> = self.tensors.iter().collect();
+        order.sort_by_key(|(_, header)| header.data_offsets);
+        let mut previous: (u64, &str) = (0, "");
+        for (name, header) in order {
+            let (start, end) = header.data_offsets;
+            let mut fault = |kind| faults.push(Error::new(&self.path, kind).tensor(name));
+            if end < start {
+                fault(ErrorKind::Backwards { start, end });
+                continue;
+            }
+            if header.bytes() != Some(end - start) {
+                let (dtype, shape) = (header.dtype, header.shape.clone());
+                fault(ErrorKind::Size {
+                    bytes: end - start,
+                    dtype,
+                    shape,
+                    expected: header.bytes(),
+                });
+            }
+            if start < previous.0 {
+                fault(ErrorKind::Overlap(previous.1.to_owned()));
+            } else if start > previous.0 {
+                fault(ErrorKind::Gap { bytes: start - previous.0 });
+            }
+            if end > data {
+                let [start, end] = [start, end].map(|at| at.saturating_add(self.data_start));
+                fault(ErrorKind::Truncated { start, end, file: self.map.len() as u64 });
+            }
+            if end >= previous.0 {
+                previous = (end, name);
+            }
+        }
+        if previous.0 < data {
+            faults.push(Error::new(&self.path, ErrorKind::Tail { bytes: data - previous.0 }));
+        }
+        faults
+    }
+}
+
+/// What a file is that is not safetensors, where its first bytes tell.
+fn recognised(bytes: &[u8]) -> Option<ErrorKind> {
+    let text = bytes[..bytes.len().min(512)].trim_ascii_start().to_ascii_lowercase();
+    if text.starts_with(b"version https://git-lfs") {
+        return Some(ErrorKind::LfsPointer(bytes.len() as u64));
+    }
+    if text.starts_with(b"<!doctype html") || text.starts_with(b"<html") {
+        return Some(ErrorKind::Html);
+    }
+    // A zip archive, or a bare pickle of protocol 2.
+    (bytes.starts_with(b"PK\x03\x04") || bytes.starts_with(b"\x80\x02"))
+        .then_some(ErrorKind::Pickle)
+}

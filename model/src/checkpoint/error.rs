@@ -56,15 +56,18 @@ pub enum ErrorKind {
     /// A header that is not the JSON that the format calls for.
     #[error("the header is not that of a safetensors file: {0}")]
     Header(serde_json::Error),
-    /// Bytes that do not lie in the file: it was cut off.
-    #[error("lies at bytes {start}..{end}, but the file ends at {file}: it is truncated")]
+    /// The file was cut off within or before this tensor.
+    #[error(
+        "is cut off: the file ends at byte {file} and should at {needed} ({tensors} tensors are \
+         incomplete)"
+    )]
     Truncated {
-        /// First byte in the file.
-        start: u64,
-        /// One past the last byte in the file.
-        end: u64,
         /// Bytes of the file.
         file: u64,
+        /// Bytes that its header calls for.
+        needed: u64,
+        /// How many tensors reach beyond the end.
+        tensors: usize,
     },
     /// Offsets that run backwards.
     #[error("ends at byte {end} of the data, before it begins at {start}")]
@@ -112,12 +115,47 @@ pub enum ErrorKind {
     /// The index says that the tensor is here, and it is not.
     #[error("is not in this file, though model.safetensors.index.json says so")]
     NotHere,
+    /// The file has a tensor that the index does not know.
+    #[error("is not in model.safetensors.index.json")]
+    NotInIndex,
+    /// A shard beside the others that the index does not name.
+    #[error("is not named by model.safetensors.index.json")]
+    StrayShard,
+    /// The index counts other bytes than there are.
+    #[error("metadata.total_size is {index}, but the tensors have {found} bytes")]
+    TotalSize {
+        /// What the index says.
+        index: u64,
+        /// Bytes of all tensors.
+        found: u64,
+    },
     /// The index names a file outside the folder.
     #[error("the index names `{0}`, which is not a file name")]
     NotAFileName(String),
     /// A parameter that is needed is not in the checkpoint.
     #[error("is missing")]
     Missing,
+    /// A parameter that the architecture does not have.
+    #[error("is no parameter of the architecture in config.json")]
+    Unknown,
+    /// Another shape than the architecture's.
+    #[error("has shape {found:?}, but the architecture in config.json has {expected:?}")]
+    Shape {
+        /// In the file.
+        found: Vec<usize>,
+        /// By the configuration.
+        expected: Vec<usize>,
+    },
+    /// Values that no trained network has.
+    #[error("{nan} values are NaN and {infinite} infinite, the first at index {first}")]
+    NotFinite {
+        /// How many are not a number.
+        nan: usize,
+        /// How many are infinite.
+        infinite: usize,
+        /// Row-major index of the first.
+        first: usize,
+    },
     /// A dtype that cannot be read as numbers here.
     #[error("has dtype {0}; F32, F16 and BF16 are read")]
     Dtype(safetensors::Dtype),

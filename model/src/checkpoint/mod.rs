@@ -8,7 +8,9 @@
 
 mod error;
 mod names;
+pub mod random;
 mod shard;
+mod verify;
 mod view;
 
 #[cfg(test)]
@@ -24,6 +26,7 @@ pub use error::{Error, ErrorKind};
 pub use names::{Layout, canonical};
 pub use safetensors::Dtype;
 pub use shard::{Header, Shard};
+pub use verify::{Values, Verified, verify};
 pub use view::{View, WeightBytes};
 
 /// The file that says in which shard each tensor lies.
@@ -104,23 +107,29 @@ impl Checkpoint {
     /// Opens a folder with `model.safetensors` or with an index and shards, or one such file.
     ///
     /// # Errors
-    /// The first fault found: `segzero model verify` lists all of them.
+    /// The first fault found: [`verify`] lists all of them.
     pub fn open(path: impl AsRef<Path>) -> Result<Self, Error> {
-        let path = path.as_ref();
+        let (checkpoint, faults) = Self::survey(path.as_ref())?;
+        faults.into_iter().next().map_or(Ok(checkpoint), Err)
+    }
+
+    /// What can be read of a checkpoint, and what is wrong with it.
+    fn survey(path: &Path) -> Result<(Self, Vec<Error>), Error> {
         let (folder, index, files) = Self::files(path)?;
-        let mut shards = Vec::new();
+        let (mut shards, mut faults) = (Vec::new(), Vec::new());
         for file in &files {
-            let shard = Shard::open(file)?;
-            match shard.faults().into_iter().next() {
-                Some(fault) => return Err(fault),
-                None => shards.push(shard),
+            match Shard::open(file) {
+                Err(fault) => faults.push(fault),
+                Ok(shard) => {
+                    faults.extend(shard.faults());
+                    shards.push(shard);
+                }
             }
         }
-        let checkpoint = Self { folder, entries: entries(&shards)?, shards, index };
-        match checkpoint.misplaced().pop() {
-            Some(fault) => Err(fault),
-            None => Ok(checkpoint),
-        }
+        let entries = entries(&shards, &mut faults);
+        let checkpoint = Self { folder, entries, shards, index };
+        faults.extend(checkpoint.misplaced());
+        Ok((checkpoint, faults))
     }
 
     /// The folder, the index and the weight files that a path stands for. As in transformers, a
@@ -208,26 +217,25 @@ fn other_weights(folder: &Path) -> Result<Vec<String>, Error> {
     Ok(found.into_iter().take(3).collect())
 }
 
-/// The tensors of all files under their canonical names.
-fn entries(shards: &[Shard]) -> Result<BTreeMap<String, Entry>, Error> {
+/// The tensors of all files under their canonical names, but for those whose bytes are not there.
+fn entries(shards: &[Shard], faults: &mut Vec<Error>) -> BTreeMap<String, Entry> {
     let mut entries: BTreeMap<String, Entry> = BTreeMap::new();
     for (number, shard) in shards.iter().enumerate() {
         for (disk_name, header) in &shard.tensors {
-            let name = canonical(disk_name).into_owned();
-            let at = |offset: u64| (shard.data_start + offset) as usize;
+            let Some(range) = shard.range(header) else { continue };
             let entry = Entry {
                 disk_name: disk_name.clone(),
                 dtype: header.dtype,
                 shape: header.shape.clone(),
                 shard: number,
-                range: at(header.data_offsets.0)..at(header.data_offsets.1),
+                range,
             };
-            if let Some(other) = entries.insert(name, entry) {
+            if let Some(other) = entries.insert(canonical(disk_name).into_owned(), entry) {
                 let path = shards[other.shard].path.clone();
                 let kind = ErrorKind::SameParameter { other: other.disk_name, path };
-                return Err(Error::new(&shard.path, kind).tensor(disk_name));
+                faults.push(Error::new(&shard.path, kind).tensor(disk_name));
             }
         }
     }
-    Ok(entries)
+    entries
 }

@@ -6,6 +6,7 @@
 
 use std::collections::BTreeMap;
 use std::fs::File;
+use std::ops::Range;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -99,6 +100,7 @@ impl Shard {
         let mut faults = Vec::new();
         let mut order: Vec<(&String, &Header)> = self.tensors.iter().collect();
         order.sort_by_key(|(_, header)| header.data_offsets);
+        faults.extend(self.truncated(&order));
         let mut previous: (u64, &str) = (0, "");
         for (name, header) in order {
             let (start, end) = header.data_offsets;
@@ -121,10 +123,6 @@ impl Shard {
             } else if start > previous.0 {
                 fault(ErrorKind::Gap { bytes: start - previous.0 });
             }
-            if end > data {
-                let [start, end] = [start, end].map(|at| at.saturating_add(self.data_start));
-                fault(ErrorKind::Truncated { start, end, file: self.map.len() as u64 });
-            }
             if end >= previous.0 {
                 previous = (end, name);
             }
@@ -133,6 +131,24 @@ impl Shard {
             faults.push(Error::new(&self.path, ErrorKind::Tail { bytes: data - previous.0 }));
         }
         faults
+    }
+
+    /// What was cut off, as one fault.
+    fn truncated(&self, order: &[(&String, &Header)]) -> Option<Error> {
+        let file = self.map.len() as u64;
+        let end = |header: &Header| header.data_offsets.1.saturating_add(self.data_start);
+        let beyond: Vec<_> = order.iter().filter(|(_, header)| end(header) > file).collect();
+        let (first, _) = beyond.first()?;
+        let needed = beyond.iter().map(|(_, header)| end(header)).max()?;
+        let kind = ErrorKind::Truncated { file, needed, tensors: beyond.len() };
+        Some(Error::new(&self.path, kind).tensor(*first))
+    }
+
+    /// Where a tensor's bytes lie in the file; none where they do not.
+    pub fn range(&self, header: &Header) -> Option<Range<usize>> {
+        let at = |offset: u64| usize::try_from(offset.checked_add(self.data_start)?).ok();
+        let range = at(header.data_offsets.0)?..at(header.data_offsets.1)?;
+        self.map.get(range.clone()).is_some().then_some(range)
     }
 }
 

@@ -185,7 +185,7 @@ fn malformed_files_are_named_with_tensor_and_fault() {
         assert!(error.starts_with(&format!("`{}`", path.display())), "{error}");
         assert!(error.contains(expected), "{error}, not {expected}");
     };
-    check(&format!("{{{A}}}"), 7, "tensor `a`: lies at bytes");
+    check(&format!("{{{A}}}"), 7, "tensor `a`: is cut off: the file ends at byte");
     check(&format!("{{{A}}}"), 9, "1 bytes after the last tensor belong to none");
     check("{\"a\":", 0, "the header is not that of a safetensors file");
     check("[1,2]", 0, "the header is not that of a safetensors file");
@@ -196,7 +196,7 @@ fn malformed_files_are_named_with_tensor_and_fault() {
     let huge = r#"{"a":{"dtype":"F32","shape":[4294967296,4294967296],"data_offsets":[0,8]}}"#;
     check(huge, 8, "takes more than can be counted");
     let far = r#"{"a":{"dtype":"U8","shape":[1],"data_offsets":[18446744073709551614,18446744073709551615]}}"#;
-    check(far, 8, "belong to no tensor");
+    check(far, 8, "should at 18446744073709551615 (1 tensors");
     let two = |b: &str| format!(r#"{{{A},"b":{{"dtype":"U8","shape":[4],"data_offsets":{b}}}}}"#);
     check(&two("[4,8]"), 8, "tensor `b`: shares bytes with tensor `a`");
     check(&two("[9,13]"), 13, "tensor `b`: 1 bytes before it belong to no tensor");

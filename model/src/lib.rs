@@ -3,9 +3,15 @@
 //!
 //! ```text
 //! checkpoint/  published weights: safetensors by shard, a folder or a name on the hub
-//! qwen_vl/     image + question → tokens → text
 //! packed/      weights of the CPU in fewer bits than 32, multiplied where they lie
+//! load         parameters on disk → tensors on a device, strictly
+//! layers/      what networks are made of
+//! qwen_vl/     image + question → tokens → text
 //! ```
 
 pub mod checkpoint;
+pub mod device;
+pub mod layers;
+pub mod load;
 pub mod packed;
+pub mod qwen_vl;

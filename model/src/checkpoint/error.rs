@@ -156,6 +156,9 @@ pub enum ErrorKind {
         /// Row-major index of the first.
         first: usize,
     },
+    /// Weights that cannot be kept in fewer bits.
+    #[error("{0}")]
+    Packed(#[from] crate::packed::PackedError),
     /// A dtype that cannot be read as numbers here.
     #[error("has dtype {0}; F32, F16 and BF16 are read")]
     Dtype(safetensors::Dtype),

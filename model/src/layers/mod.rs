@@ -1,0 +1,11 @@
+//! Layers that the networks share.
+
+mod activation;
+mod linear;
+mod matrix;
+mod norm;
+
+pub use activation::{gelu, quick_gelu, silu};
+pub use linear::Linear;
+pub use matrix::{Matrix, PackedMatrix};
+pub use norm::{LayerNorm, Norm, RmsNorm};

@@ -1,0 +1,89 @@
+//! Normalisation over the last axis.
+
+use burn::module::{Module, Param};
+use burn::tensor::{FloatDType, Tensor, module::layer_norm};
+
+use crate::checkpoint::Error;
+use crate::load::Loader;
+
+/// x / sqrt(mean(x²) + ε) · weight, in f32 whatever the dtype of x.
+#[derive(Module, Debug)]
+pub struct RmsNorm {
+    weight: Param<Tensor<1>>,
+    epsilon: f64,
+}
+
+impl RmsNorm {
+    /// Loads `{name}.weight` of `width` numbers.
+    ///
+    /// # Errors
+    /// Where it is missing or of another shape.
+    pub fn load(
+        loader: &mut Loader,
+        name: &str,
+        width: usize,
+        epsilon: f64,
+    ) -> Result<Self, Error> {
+        Ok(Self { weight: loader.vector(&format!("{name}.weight"), width)?, epsilon })
+    }
+
+    /// Of `[.., width]`, the same shape and dtype. The product with the weight is taken after
+    /// rounding to the dtype, as in transformers.
+    pub fn forward<const D: usize>(&self, x: Tensor<D>) -> Tensor<D> {
+        let dtype = x.dtype();
+        let wide = if dtype == burn::tensor::DType::F32 { x } else { x.cast(FloatDType::F32) };
+        let mean = wide.clone().square().mean_dim(D - 1);
+        let normal = wide / mean.add_scalar(self.epsilon).sqrt();
+        let normal = if dtype == burn::tensor::DType::F32 { normal } else { normal.cast(dtype) };
+        normal * self.weight.val().unsqueeze()
+    }
+}
+
+/// (x - mean) / sqrt(variance + ε) · weight + bias.
+#[derive(Module, Debug)]
+pub struct LayerNorm {
+    weight: Param<Tensor<1>>,
+    bias: Param<Tensor<1>>,
+    epsilon: f64,
+}
+
+impl LayerNorm {
+    /// Loads `{name}.weight` and `{name}.bias` of `width` numbers.
+    ///
+    /// # Errors
+    /// Where one is missing or of another shape.
+    pub fn load(
+        loader: &mut Loader,
+        name: &str,
+        width: usize,
+        epsilon: f64,
+    ) -> Result<Self, Error> {
+        let weight = loader.vector(&format!("{name}.weight"), width)?;
+        let bias = loader.vector(&format!("{name}.bias"), width)?;
+        Ok(Self { weight, bias, epsilon })
+    }
+
+    /// Of `[.., width]`, the same shape.
+    pub fn forward<const D: usize>(&self, x: Tensor<D>) -> Tensor<D> {
+        layer_norm(x, self.weight.val(), Some(self.bias.val()), self.epsilon)
+    }
+}
+
+/// Either normalisation.
+#[derive(Module, Debug)]
+pub enum Norm {
+    /// Without mean and bias.
+    Rms(RmsNorm),
+    /// With both.
+    Layer(LayerNorm),
+}
+
+impl Norm {
+    /// Of `[.., width]`, the same shape.
+    pub fn forward<const D: usize>(&self, x: Tensor<D>) -> Tensor<D> {
+        match self {
+            Self::Rms(norm) => norm.forward(x),
+            Self::Layer(norm) => norm.forward(x),
+        }
+    }
+}

@@ -1,0 +1,226 @@
+//! From parameters on disk to tensors on a device, strictly: each is there, has the shape that the
+//! network calls for, and none is left over.
+
+use std::collections::BTreeSet;
+
+use burn::module::Param;
+use burn::tensor::{DType, Device, Tensor, TensorData};
+use half::{bf16, f16};
+use safetensors::Dtype;
+
+use crate::checkpoint::{Checkpoint, Error, ErrorKind, View};
+use crate::layers::{Matrix, PackedMatrix};
+use crate::packed::{Format, Packed};
+
+/// Where and how to keep weights.
+#[derive(Clone, Debug)]
+pub struct Placement {
+    /// The device.
+    pub device: Device,
+    /// Whether the device is the CPU, where weights of less than 32 bits are packed.
+    pub packs: bool,
+    /// How matrices are kept. On the CPU all else is f32; elsewhere all is of this format, which
+    /// must be one of floats.
+    pub format: Format,
+}
+
+impl Placement {
+    /// The dtype of activations, and of what is not packed.
+    pub fn dtype(&self) -> DType {
+        match self.format {
+            Format::Bf16 if !self.packs => DType::BF16,
+            Format::F16 if !self.packs => DType::F16,
+            _ => DType::F32,
+        }
+    }
+
+    /// The format of a packed matrix, where they are packed. Four bits are for the decoder's layers,
+    /// whose many weights decide on size and speed; what is read from images and what tells tokens
+    /// apart is kept in eight.
+    fn packed(&self, name: &str) -> Option<Format> {
+        match self.format {
+            _ if !self.packs => None,
+            Format::F32 => None,
+            Format::Int4 if !name.starts_with("model.layers.") => Some(Format::Int8),
+            format => Some(format),
+        }
+    }
+}
+
+/// Hands parameters of a checkpoint to the layers that ask for them.
+#[derive(Debug)]
+pub struct Loader<'a> {
+    /// None: parameters are listed, not loaded.
+    checkpoint: Option<&'a Checkpoint>,
+    placement: Placement,
+    asked: Vec<(String, Vec<usize>)>,
+    ignored: BTreeSet<String>,
+}
+
+impl<'a> Loader<'a> {
+    /// Loads from a checkpoint.
+    pub fn new(checkpoint: &'a Checkpoint, placement: Placement) -> Self {
+        let checkpoint = Some(checkpoint);
+        Self { checkpoint, placement, asked: Vec::new(), ignored: BTreeSet::new() }
+    }
+
+    /// Lists what a network asks for: layers get tensors of one element, and [`Loader::asked`] the
+    /// names and shapes.
+    pub fn listing() -> Loader<'static> {
+        let placement = Placement { device: Device::flex(), packs: true, format: Format::F32 };
+        Loader { checkpoint: None, placement, asked: Vec::new(), ignored: BTreeSet::new() }
+    }
+
+    /// Names and shapes asked for so far.
+    pub fn asked(self) -> Vec<(String, Vec<usize>)> {
+        self.asked
+    }
+
+    /// Where the weights go.
+    pub fn placement(&self) -> &Placement {
+        &self.placement
+    }
+
+    /// Takes note of a parameter that may be there and is not needed.
+    pub fn ignore(&mut self, name: &str) {
+        self.ignored.insert(name.to_owned());
+    }
+
+    /// A vector, in the dtype of activations.
+    ///
+    /// # Errors
+    /// Where it is missing, of another shape or a dtype that is not a float's.
+    pub fn vector(&mut self, name: &str, length: usize) -> Result<Param<Tensor<1>>, Error> {
+        let Some(view) = self.ask(name, &[length])? else {
+            return Ok(Param::from_tensor(Tensor::zeros([1], &self.placement.device)));
+        };
+        Ok(Param::from_tensor(Tensor::from_data(self.data(&view, &[length])?, self.options())))
+    }
+
+    /// A matrix `[outputs, inputs]`.
+    ///
+    /// # Errors
+    /// As [`Loader::vector`].
+    pub fn matrix(&mut self, name: &str, shape: [usize; 2]) -> Result<Matrix, Error> {
+        self.folded(name, &shape, shape)
+    }
+
+    /// A kernel `[outputs, ..]` as the matrix that multiplies what it covers.
+    ///
+    /// # Errors
+    /// As [`Loader::vector`].
+    pub fn kernel(&mut self, name: &str, shape: [usize; 5]) -> Result<Matrix, Error> {
+        self.folded(name, &shape, [shape[0], shape[1..].iter().product()])
+    }
+
+    fn folded(
+        &mut self,
+        name: &str,
+        on_disk: &[usize],
+        shape: [usize; 2],
+    ) -> Result<Matrix, Error> {
+        let Some(view) = self.ask(name, on_disk)? else {
+            let nothing = Tensor::zeros([1, 1], &self.placement.device);
+            return Ok(Matrix::Dense(Param::from_tensor(nothing)));
+        };
+        if let Some(format) = self.placement.packed(name) {
+            let weights = pack(&view, shape, format)?;
+            return Ok(Matrix::Packed(PackedMatrix { weights }));
+        }
+        let data = self.data(&view, &shape)?;
+        Ok(Matrix::Dense(Param::from_tensor(Tensor::from_data(data, self.options()))))
+    }
+
+    /// The parameter of this name, checked; none where parameters are only listed.
+    fn ask(&mut self, name: &str, shape: &[usize]) -> Result<Option<View<'a>>, Error> {
+        self.asked.push((name.to_owned(), shape.to_vec()));
+        let Some(checkpoint) = self.checkpoint else { return Ok(None) };
+        let view = checkpoint.require(name)?;
+        if view.shape() != shape {
+            let expected = shape.to_vec();
+            return Err(view.fault(ErrorKind::Shape { expected, found: view.shape().to_vec() }));
+        }
+        Ok(Some(view))
+    }
+
+    fn options(&self) -> (&Device, DType) {
+        (&self.placement.device, self.placement.dtype())
+    }
+
+    /// The values in the dtype that the device keeps; the mapped pages are given back.
+    fn data(&self, view: &View, shape: &[usize]) -> Result<TensorData, Error> {
+        let data = match self.placement.dtype() {
+            DType::BF16 => TensorData::new(view.to_bf16()?, shape.to_vec()),
+            DType::F16 => TensorData::new(view.to_f16()?, shape.to_vec()),
+            _ => TensorData::new(view.to_f32()?, shape.to_vec()),
+        };
+        view.release();
+        Ok(data)
+    }
+
+    /// Whether the checkpoint holds anything that was not asked for.
+    ///
+    /// # Errors
+    /// Names the first such parameter.
+    pub fn finish(self) -> Result<(), Error> {
+        let Some(checkpoint) = self.checkpoint else { return Ok(()) };
+        let asked: BTreeSet<&str> = self.asked.iter().map(|(name, _)| name.as_str()).collect();
+        let unused = |name: &&str| {
+            !asked.contains(name) && !self.ignored.contains(*name) && !name.ends_with(".inv_freq")
+        };
+        match checkpoint.views().find(|view| unused(&view.name)) {
+            Some(view) => Err(view.fault(ErrorKind::Unknown)),
+            None => Ok(()),
+        }
+    }
+}
+
+/// Weights of 16 bits stay where they lie, whichever 16 bits those are; others are converted row by
+/// row.
+fn pack(view: &View, [rows, columns]: [usize; 2], format: Format) -> Result<Packed, Error> {
+    let packed = match (format, view.dtype()) {
+        (Format::Bf16 | Format::F16, Dtype::BF16) => {
+            Packed::bf16(rows, columns, view.weight_bytes())
+        }
+        (Format::Bf16 | Format::F16, Dtype::F16) => Packed::f16(rows, columns, view.weight_bytes()),
+        (Format::Bf16 | Format::F16, _) => {
+            let bytes = view.to_bf16()?.iter().flat_map(|v| v.to_le_bytes()).collect::<Vec<u8>>();
+            view.release();
+            Packed::bf16(rows, columns, bytes)
+        }
+        (Format::F32, _) => {
+            let bytes = view.to_f32()?.iter().flat_map(|v| v.to_le_bytes()).collect::<Vec<u8>>();
+            Packed::f32(rows, columns, bytes)
+        }
+        (Format::Int8 | Format::Int4, dtype) => {
+            let widen = widener(dtype).ok_or_else(|| view.fault(ErrorKind::Dtype(dtype)))?;
+            view.prefetch();
+            let bytes = view.bytes();
+            let length = bytes.len() / rows.max(1);
+            let packed = Packed::quantize(rows, columns, format, |row, out| {
+                widen(&bytes[row * length..(row + 1) * length], out);
+            });
+            view.release();
+            packed
+        }
+    };
+    packed.map_err(|error| view.fault(ErrorKind::Packed(error)))
+}
+
+/// Writes a row of little-endian bytes as f32.
+type Widen = fn(&[u8], &mut [f32]);
+
+/// How rows of a dtype are widened, where it is one of floats.
+fn widener(dtype: Dtype) -> Option<Widen> {
+    fn each<const N: usize>(bytes: &[u8], out: &mut [f32], widen: impl Fn([u8; N]) -> f32) {
+        for (bytes, out) in bytes.as_chunks().0.iter().zip(out) {
+            *out = widen(*bytes);
+        }
+    }
+    match dtype {
+        Dtype::F32 => Some(|bytes, out| each(bytes, out, f32::from_le_bytes)),
+        Dtype::BF16 => Some(|bytes, out| each(bytes, out, |b| bf16::from_le_bytes(b).to_f32())),
+        Dtype::F16 => Some(|bytes, out| each(bytes, out, |b| f16::from_le_bytes(b).to_f32())),
+        _ => None,
+    }
+}

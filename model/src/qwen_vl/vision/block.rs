@@ -1,0 +1,142 @@
+//! One block of the vision tower: attention and MLP, each after a norm, each added to its input.
+
+use burn::module::Module;
+use burn::tensor::ops::AttentionModuleOptions;
+use burn::tensor::{Tensor, module::attention};
+
+use super::super::config::{Attention, VisionConfig};
+use super::super::rope::Rotation;
+use crate::checkpoint::Error;
+use crate::layers::{LayerNorm, Linear, Norm, RmsNorm, quick_gelu, silu};
+use crate::load::Loader;
+
+/// Added to the variance by either norm; no published config says otherwise.
+const EPSILON: f64 = 1e-6;
+
+/// A block on patches `[patches, hidden]`.
+#[derive(Module, Debug)]
+pub struct Block {
+    norm1: Norm,
+    norm2: Norm,
+    qkv: Linear,
+    proj: Linear,
+    mlp: Mlp,
+    heads: usize,
+}
+
+/// The MLP of either tower.
+#[derive(Module, Debug)]
+enum Mlp {
+    /// Qwen2-VL.
+    Plain(PlainMlp),
+    /// Qwen2.5-VL.
+    Gated(GatedMlp),
+}
+
+#[derive(Module, Debug)]
+struct PlainMlp {
+    fc1: Linear,
+    fc2: Linear,
+}
+
+#[derive(Module, Debug)]
+struct GatedMlp {
+    gate_proj: Linear,
+    up_proj: Linear,
+    down_proj: Linear,
+}
+
+impl Mlp {
+    fn load(loader: &mut Loader, name: &str, config: &VisionConfig) -> Result<Self, Error> {
+        let (width, inner) = (config.hidden_size, config.intermediate_size);
+        Ok(match config.attention {
+            Attention::Full => Self::Plain(PlainMlp {
+                fc1: Linear::load(loader, &format!("{name}.fc1"), [inner, width])?,
+                fc2: Linear::load(loader, &format!("{name}.fc2"), [width, inner])?,
+            }),
+            Attention::Windowed { .. } => Self::Gated(GatedMlp {
+                gate_proj: Linear::load(loader, &format!("{name}.gate_proj"), [inner, width])?,
+                up_proj: Linear::load(loader, &format!("{name}.up_proj"), [inner, width])?,
+                down_proj: Linear::load(loader, &format!("{name}.down_proj"), [width, inner])?,
+            }),
+        })
+    }
+
+    fn forward(&self, x: Tensor<2>) -> Tensor<2> {
+        match self {
+            Self::Plain(mlp) => mlp.fc2.forward(quick_gelu(mlp.fc1.forward(x))),
+            Self::Gated(mlp) => {
+                let gate = silu(mlp.gate_proj.forward(x.clone()));
+                mlp.down_proj.forward(gate * mlp.up_proj.forward(x))
+            }
+        }
+    }
+}
+
+/// The norm of either tower, over `width` numbers.
+pub(super) fn load_norm(
+    loader: &mut Loader,
+    name: &str,
+    width: usize,
+    attention: &Attention,
+) -> Result<Norm, Error> {
+    Ok(match attention {
+        Attention::Full => Norm::Layer(LayerNorm::load(loader, name, width, EPSILON)?),
+        Attention::Windowed { .. } => Norm::Rms(RmsNorm::load(loader, name, width, EPSILON)?),
+    })
+}
+
+impl Block {
+    /// Loads `{name}.norm1`, `.attn`, `.norm2`, `.mlp`.
+    ///
+    /// # Errors
+    /// Where a parameter is missing or of another shape.
+    pub fn load(loader: &mut Loader, name: &str, config: &VisionConfig) -> Result<Self, Error> {
+        let width = config.hidden_size;
+        Ok(Self {
+            norm1: load_norm(loader, &format!("{name}.norm1"), width, &config.attention)?,
+            norm2: load_norm(loader, &format!("{name}.norm2"), width, &config.attention)?,
+            qkv: Linear::load(loader, &format!("{name}.attn.qkv"), [3 * width, width])?,
+            proj: Linear::load(loader, &format!("{name}.attn.proj"), [width, width])?,
+            mlp: Mlp::load(loader, &format!("{name}.mlp"), config)?,
+            heads: config.num_heads,
+        })
+    }
+
+    /// Of patches `[patches, hidden]`, the same shape. `windows` are runs of (how many, how many
+    /// patches each) that lie one behind the other.
+    pub fn forward(
+        &self,
+        x: Tensor<2>,
+        rotation: &Rotation,
+        windows: &[(usize, usize)],
+    ) -> Tensor<2> {
+        let x = x.clone() + self.attend(self.norm1.forward(x), rotation, windows);
+        x.clone() + self.mlp.forward(self.norm2.forward(x))
+    }
+
+    fn attend(&self, x: Tensor<2>, rotation: &Rotation, windows: &[(usize, usize)]) -> Tensor<2> {
+        let [count, width] = x.dims();
+        let head = width / self.heads;
+        let qkv = self.qkv.forward(x).reshape([1, count, 3 * self.heads, head]);
+        let [query, key, value] =
+            [0, 1, 2].map(|part| qkv.clone().narrow(2, part * self.heads, self.heads));
+        let (query, key) = (rotation.apply(query), rotation.apply(key));
+        let mut start = 0;
+        let mut parts = Vec::with_capacity(windows.len());
+        for &(number, length) in windows {
+            let part = |x: &Tensor<4>| {
+                x.clone()
+                    .narrow(1, start, number * length)
+                    .reshape([number, length, self.heads, head])
+                    .swap_dims(1, 2)
+            };
+            let (query, key, value) = (part(&query), part(&key), part(&value));
+            let options = AttentionModuleOptions::default();
+            let seen = attention(query, key, value, None, None, options);
+            parts.push(seen.swap_dims(1, 2).reshape([number * length, width]));
+            start += number * length;
+        }
+        self.proj.forward(Tensor::cat(parts, 0))
+    }
+}

@@ -1,0 +1,109 @@
+//! The vision tower: patches of an image to tokens of the decoder.
+
+mod block;
+mod rotary;
+mod window;
+
+use burn::module::Module;
+use burn::tensor::{Device, Int, Tensor, TensorData};
+
+use super::config::{Attention, VisionConfig};
+use crate::checkpoint::Error;
+use crate::layers::{Linear, Norm, gelu};
+use crate::load::Loader;
+use block::Block;
+pub use window::{Grid, Order};
+
+/// The tower. One image is seen at a time.
+#[derive(Module, Debug)]
+pub struct VisionTower {
+    patch_embed: Linear,
+    blocks: Vec<Block>,
+    merger_norm: Norm,
+    merger: Vec<Linear>,
+    #[module(skip)]
+    config: VisionConfig,
+}
+
+impl VisionTower {
+    /// Loads `visual.*`.
+    ///
+    /// # Errors
+    /// Where a parameter is missing or of another shape.
+    pub fn load(loader: &mut Loader, config: &VisionConfig) -> Result<Self, Error> {
+        let width = config.hidden_size;
+        let merged = width * config.merge_len();
+        let side = config.patch_size;
+        let kernel = [width, config.in_channels, config.temporal_patch_size, side, side];
+        let blocks = (0..config.depth)
+            .map(|i| Block::load(loader, &format!("visual.blocks.{i}"), config))
+            .collect::<Result<_, _>>()?;
+        let norm = block::load_norm(loader, "visual.merger.ln_q", width, &config.attention)?;
+        Ok(Self {
+            patch_embed: Linear::load_kernel(loader, "visual.patch_embed.proj", kernel)?,
+            blocks,
+            merger_norm: norm,
+            merger: vec![
+                Linear::load(loader, "visual.merger.mlp.0", [merged, merged])?,
+                Linear::load(loader, "visual.merger.mlp.2", [config.out_hidden_size, merged])?,
+            ],
+            config: config.clone(),
+        })
+    }
+
+    /// The tokens `[patches / merge², out hidden]` of one image or video, from its patches
+    /// `[patches, channels x frames x side x side]` in the processor's order. Frames do not see each
+    /// other.
+    pub fn forward(&self, patches: Tensor<2>, grid: Grid) -> Tensor<2> {
+        let [frames, height, width] = grid;
+        let tokens = patches.chunk(frames.max(1), 0).into_iter();
+        let tokens = tokens.map(|frame| self.frame(frame, [height, width], |_, _| {}));
+        Tensor::cat(tokens.collect(), 0)
+    }
+
+    /// Of one frame of `[height, width]` patches; each block's output `[patches, hidden]`, in the
+    /// processor's order, is shown with the block's index.
+    pub fn frame(
+        &self,
+        patches: Tensor<2>,
+        frame: [usize; 2],
+        mut show: impl FnMut(usize, &dyn Fn() -> Tensor<2>),
+    ) -> Tensor<2> {
+        let config = &self.config;
+        let device = patches.device();
+        let order = Order::new(frame, config);
+        let unit = config.merge_len();
+        let whole = [(1, frame[0] * frame[1])];
+        let windows: Vec<_> = order.windows.iter().map(|&(n, len)| (n, len * unit)).collect();
+        let rotation = rotary::rotation(frame, &order, config, &device);
+        let mut x = permute(self.patch_embed.forward(patches), &order.patches, unit, &device);
+        let inverse = order.inverse();
+        for (index, block) in self.blocks.iter().enumerate() {
+            let seen = if self.sees_all(index) { &whole[..] } else { &windows };
+            x = block.forward(x, &rotation, seen);
+            show(index, &|| permute(x.clone(), &inverse, unit, &device));
+        }
+        let [count, width] = x.dims();
+        let x = self.merger_norm.forward(x).reshape([count / unit, width * unit]);
+        let x = self.merger[1].forward(gelu(self.merger[0].forward(x)));
+        permute(x, &inverse, 1, &device)
+    }
+
+    fn sees_all(&self, block: usize) -> bool {
+        match &self.config.attention {
+            Attention::Full => true,
+            Attention::Windowed { fullatt_block_indexes, .. } => {
+                fullatt_block_indexes.contains(&block)
+            }
+        }
+    }
+}
+
+/// Rows in groups of `unit`, in the order given.
+fn permute(x: Tensor<2>, order: &[usize], unit: usize, device: &Device) -> Tensor<2> {
+    let [count, width] = x.dims();
+    let indices: Vec<i32> = order.iter().map(|&i| i as i32).collect();
+    let indices = TensorData::new(indices, [order.len()]);
+    let indices = Tensor::<1, Int>::from_data(indices, device);
+    x.reshape([count / unit, unit * width]).select(0, indices).reshape([count, width])
+}

@@ -7,6 +7,7 @@
 //! Opening reads headers only; the data is mapped and read when it is asked for.
 
 mod error;
+pub mod hub;
 mod names;
 pub mod random;
 mod shard;

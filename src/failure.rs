@@ -52,3 +52,17 @@ impl From<segzero_prep::PrepError> for Failure {
         Self { message: error.to_string(), hint }
     }
 }
+
+impl From<segzero_model::checkpoint::Error> for Failure {
+    fn from(error: segzero_model::checkpoint::Error) -> Self {
+        let hint = error.hint();
+        Self { message: format!("could not read {error}"), hint }
+    }
+}
+
+impl From<segzero_model::checkpoint::hub::HubError> for Failure {
+    fn from(error: segzero_model::checkpoint::hub::HubError) -> Self {
+        let hint = error.hint();
+        Self { message: error.to_string(), hint }
+    }
+}

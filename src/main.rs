@@ -1,6 +1,7 @@
 //! The `segzero` command: flags, progress, printing. Nothing else in the workspace prints.
 mod commands;
 mod failure;
+mod model_source;
 mod output;
 mod progress;
 mod resampling;
@@ -38,6 +39,8 @@ enum Command {
     Vqa(commands::vqa::Args),
     /// Scores -> a page, tables and figures to put beside a paper.
     Report(commands::report::Args),
+    /// Weights: what a model is and needs, whether it is whole; fetch it by name.
+    Model(commands::model::Args),
     /// Published figures of the field, your own among them, and arithmetic that they must satisfy.
     Leaderboard(commands::leaderboard::Args),
     /// Join the scores of shards: exactly those of the whole.
@@ -81,6 +84,7 @@ impl Command {
             Self::Eval(args) => commands::eval::run(args),
             Self::Vqa(args) => commands::vqa::run(args),
             Self::Report(args) => commands::report::run(args),
+            Self::Model(args) => commands::model::run(args),
             Self::Leaderboard(args) => commands::leaderboard::run(args),
             Self::Merge(args) => commands::merge::run(args),
             Self::Compare(args) => commands::compare::run(args),

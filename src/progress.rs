@@ -38,6 +38,15 @@ pub fn bar(total: u64, what: &str, verbosity: Verbosity) -> ProgressBar {
     start(ProgressBar::with_draw_target(Some(total), verbosity.target()), style, what)
 }
 
+/// A bar for `total` bytes: `what`, done and total, rate, remaining time.
+pub fn bytes(total: u64, what: &str, verbosity: Verbosity) -> ProgressBar {
+    let template = "{msg} [{bar:30}] {decimal_bytes}/{decimal_total_bytes}, {decimal_bytes_per_sec}, {eta} left";
+    let style = ProgressStyle::with_template(template)
+        .unwrap_or_else(|_| ProgressStyle::default_bar())
+        .progress_chars("=> ");
+    start(ProgressBar::with_draw_target(Some(total), verbosity.target()), style, what)
+}
+
 /// A counter for work of unknown length.
 pub fn counter(what: &str, verbosity: Verbosity) -> ProgressBar {
     let style = ProgressStyle::with_template("{msg} {human_pos} ({per_sec})")

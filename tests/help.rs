@@ -7,7 +7,7 @@ use std::process::{Command, Stdio};
 
 use common::{Data, segzero, text};
 
-const COMMANDS: [&str; 11] = [
+const COMMANDS: [&str; 12] = [
     "demo",
     "inspect",
     "prep",
@@ -19,6 +19,7 @@ const COMMANDS: [&str; 11] = [
     "vqa",
     "report",
     "leaderboard",
+    "model",
 ];
 
 #[test]

@@ -5,12 +5,14 @@
 //! checkpoint/  published weights: safetensors by shard, a folder or a name on the hub
 //! packed/      weights of the CPU in fewer bits than 32, multiplied where they lie
 //! load         parameters on disk → tensors on a device, strictly
+//! info         what a checkpoint is and needs, without loading it
 //! layers/      what networks are made of
 //! qwen_vl/     image + question → tokens → text
 //! ```
 
 pub mod checkpoint;
 pub mod device;
+pub mod info;
 pub mod layers;
 pub mod load;
 pub mod packed;

@@ -6,6 +6,7 @@ pub mod eval;
 pub mod inspect;
 pub mod leaderboard;
 pub mod merge;
+pub mod model;
 pub mod prep;
 pub mod preview;
 pub mod protocols;

@@ -1,0 +1,150 @@
+//! `segzero model` on random weights of a tiny architecture.
+#![allow(clippy::unwrap_used)] // helpers of tests may
+
+mod common;
+
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::process::{Command, Output};
+
+use common::{segzero, text};
+use serde_json::Value;
+
+fn tiny() -> PathBuf {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR"));
+    root.join("model/tests/fixtures/qwen_vl/qwen2_5_vl_tiny")
+}
+
+/// The tiny Qwen2.5-VL with random weights in f16, in files of at most 60 kB.
+fn written(folder: &Path) -> PathBuf {
+    let config = folder.join("config");
+    fs::create_dir(&config).unwrap();
+    fs::copy(tiny().join("config.json"), config.join("config.json")).unwrap();
+    let model = folder.join("model");
+    let [from, to] = [&config, &model].map(|path| path.to_str().unwrap());
+    let form = ["--dtype", "f16", "--layout", "nested", "--shard-bytes", "60000"];
+    let output = segzero([&["model", "random", from, to][..], &form].concat());
+    assert!(output.status.success(), "{}", text(&output.stderr));
+    assert!(text(&output.stdout).contains(" tensors, "), "{}", text(&output.stdout));
+    model
+}
+
+fn model(words: &[&str], folder: &Path) -> Output {
+    segzero([&["model"][..], words, &[folder.to_str().unwrap()]].concat())
+}
+
+#[test]
+fn a_sound_model_is_found_sound() {
+    let folder = tempfile::tempdir().unwrap();
+    let model_folder = written(folder.path());
+    let output = model(&["verify"], &model_folder);
+    assert_eq!(output.status.code(), Some(0), "{}", text(&output.stdout));
+    let first = text(&output.stdout);
+    assert!(first.starts_with("sound: "), "{first}");
+    assert!(first.ends_with("; names and shapes against Qwen2.5-VL\n"), "{first}");
+
+    let output = model(&["verify", "--values"], &model_folder);
+    assert!(text(&output.stdout).starts_with(&first), "{}", text(&output.stdout));
+    assert!(text(&output.stdout).contains("\nevery value read: "));
+
+    fs::remove_file(model_folder.join("config.json")).unwrap();
+    let stdout = text(&model(&["verify"], &model_folder).stdout);
+    assert!(stdout.ends_with("names and shapes not checked: no config.json\n"), "{stdout}");
+    fs::write(model_folder.join("config.json"), r#"{"model_type": "llama"}"#).unwrap();
+    let stdout = text(&model(&["verify"], &model_folder).stdout);
+    assert!(stdout.ends_with("names and shapes not checked: `llama` is not known here\n"));
+}
+
+#[test]
+fn every_fault_is_a_line() {
+    let folder = tempfile::tempdir().unwrap();
+    let model_folder = written(folder.path());
+    let mut shards: Vec<PathBuf> =
+        fs::read_dir(&model_folder).unwrap().map(|file| file.unwrap().path()).collect();
+    shards.retain(|path| path.extension().is_some_and(|e| e == "safetensors"));
+    shards.sort();
+    assert!(shards.len() > 2);
+    let whole = fs::metadata(&shards[1]).unwrap().len();
+    fs::File::options().write(true).open(&shards[1]).unwrap().set_len(whole - 10).unwrap();
+    fs::write(&shards[2], "version https://git-lfs.github.com/spec/v1\noid sha256:0\n").unwrap();
+    let config = fs::read_to_string(model_folder.join("config.json")).unwrap();
+    let changed = config.replace("\"intermediate_size\": 64", "\"intermediate_size\": 65");
+    assert_ne!(config, changed);
+    fs::write(model_folder.join("config.json"), changed).unwrap();
+
+    let output = model(&["verify", "--values", "--quiet"], &model_folder);
+    assert_eq!(output.status.code(), Some(1));
+    let stdout = text(&output.stdout);
+    let has = |path: &Path, what: &str| {
+        let name = path.file_name().unwrap().to_str().unwrap();
+        let found = stdout.lines().any(|line| line.contains(name) && line.contains(what));
+        assert!(found, "no line of {name} says {what}:\n{stdout}");
+    };
+    has(&shards[1], "is cut off: the file ends at byte");
+    has(&shards[2], "is a git-lfs pointer");
+    has(&shards[0], "has shape [");
+    assert!(stdout.contains(" faults: "), "{stdout}");
+
+    // What would use the model refuses it at once, with the first of them.
+    let output = model(&["info"], &model_folder);
+    assert_eq!(output.status.code(), Some(2));
+    assert!(text(&output.stderr).starts_with("error: could not read `"));
+}
+
+#[test]
+fn info_counts_parameters_and_memory() {
+    let folder = tempfile::tempdir().unwrap();
+    let model_folder = written(folder.path());
+    let output = model(&["info", "--json"], &model_folder);
+    assert!(output.status.success(), "{}", text(&output.stderr));
+    let info: Value = serde_json::from_slice(&output.stdout).unwrap();
+    let count = |name: &str| info["parameters"][name].as_u64().unwrap();
+    // By hand: 160 tokens of 64 numbers, in and out; three layers of two norms, attention with 2 of 4
+    // heads of 16 for keys and values, and an MLP of 128; a last norm.
+    assert_eq!(count("embeddings"), 2 * 160 * 64);
+    let attention = 64 * 64 + 64 + 2 * (32 * 64 + 32) + 64 * 64;
+    assert_eq!(count("decoder"), 3 * (2 * 64 + attention + 3 * 64 * 128) + 64);
+    assert_eq!(count("other"), 0);
+    let total = count("embeddings") + count("decoder") + count("vision");
+    assert_eq!(info["dtypes"]["F16"].as_u64(), Some(2 * total));
+    assert_eq!(info["bytes"].as_u64(), Some(2 * total));
+    assert_eq!(info["kv_cache_bytes_per_token"].as_u64(), Some(2 * 3 * 2 * 16 * 4));
+    let memory = info["memory"].as_array().unwrap();
+    let weights = |device: &str, format: &str| {
+        let found = memory.iter().find(|row| row["device"] == device && row["format"] == format);
+        found.unwrap()["weights"].as_u64().unwrap()
+    };
+    assert_eq!(weights("cpu", "f32"), 4 * total);
+    assert_eq!(weights("gpu", "bf16"), 2 * total);
+    assert!(weights("cpu", "bf16") > 2 * total, "norms and biases stay f32");
+    assert!(weights("cpu", "int4") < weights("cpu", "int8"));
+    let kv = memory[0]["kv_cache"].as_u64().unwrap();
+    assert_eq!(kv, 2048 * info["kv_cache_bytes_per_token"].as_u64().unwrap());
+
+    let table = text(&model(&["info"], &model_folder).stdout);
+    for line in ["architecture  Qwen2.5-VL", "KV cache", "  cpu     int4", "  gpu     bf16"] {
+        assert!(table.contains(line), "{table}");
+    }
+}
+
+#[test]
+fn names_that_are_not_there_say_what_to_do() {
+    let cache = tempfile::tempdir().unwrap();
+    let run = |words: &[&str]| {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_segzero"));
+        command.arg("model").args(words).env("HF_HUB_OFFLINE", "1");
+        command.env("HF_HUB_CACHE", cache.path()).output().unwrap()
+    };
+    for verb in ["info", "verify", "fetch"] {
+        let output = run(&[verb, "org/model@v2"]);
+        assert_eq!(output.status.code(), Some(2));
+        let stderr = text(&output.stderr);
+        assert!(stderr.contains("`org/model@v2` is not in the cache"), "{stderr}");
+        assert!(stderr.contains("hint: unset HF_HUB_OFFLINE"), "{stderr}");
+        let stderr = text(&run(&[verb, "./no/such/folder"]).stderr);
+        assert!(stderr.contains("is neither a folder nor the name of a model"), "{stderr}");
+    }
+    let output = run(&["random", cache.path().to_str().unwrap(), "out"]);
+    assert_eq!(output.status.code(), Some(2));
+    assert!(text(&output.stderr).contains("names no architecture that is known"));
+}

@@ -56,7 +56,7 @@ impl Tokenizer {
     /// transformers.
     ///
     /// # Errors
-    /// When the splitting into words gives up, as it does on a million blanks in a row.
+    /// When the encoder fails; no text is known to make it.
     pub fn encode(&self, text: &str) -> Result<Vec<u32>, InputError> {
         match self.inner.encode_fast(text, true) {
             Ok(encoding) => Ok(encoding.get_ids().to_vec()),

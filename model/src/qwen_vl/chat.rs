@@ -161,10 +161,8 @@ fn find(folder: &Path) -> Result<(String, PathBuf), InputError> {
     }
     let what = "a chat template (`chat_template.jinja`, `chat_template.json`, or \
                 `chat_template` in `tokenizer_config.json`)";
-    Err(InputError::Folder {
-        error: Error::new(folder, ErrorKind::Missing { what: what.to_owned() }),
-        hint: "copy it from the model that this one was trained from",
-    })
+    let error = Error::new(folder, ErrorKind::Missing { what: what.to_owned() });
+    Err(InputError::folder(error, "copy it from the model that this one was trained from"))
 }
 
 /// One template, or several by name, of which `default` is for chats.

@@ -13,7 +13,7 @@ pub enum InputError {
     #[error("{error}")]
     Folder {
         /// The file, its field and what is wrong.
-        error: segzero_datasets::Error,
+        error: Box<segzero_datasets::Error>,
         /// What the user can do about it.
         hint: &'static str,
     },
@@ -68,6 +68,11 @@ pub enum InputError {
 }
 
 impl InputError {
+    /// An error about a file of the model folder, with a hint.
+    pub(super) fn folder(error: segzero_datasets::Error, hint: &'static str) -> Self {
+        Self::Folder { error: Box::new(error), hint }
+    }
+
     /// What the user can do about it, where we know.
     pub fn hint(&self) -> Option<String> {
         let hint = match self {

@@ -9,6 +9,7 @@ use rayon::prelude::*;
 use segzero_datasets::{Error, ErrorKind, Size};
 use segzero_prep::image::{Filter, Rgb, resize};
 use serde::Deserialize;
+use std::io;
 use std::path::Path;
 
 /// Beyond this ratio of its sides an image is refused, as upstream refuses it.
@@ -16,6 +17,7 @@ const MAX_ASPECT: f64 = 200.0;
 const CHANNELS: usize = 3;
 /// Mean and standard deviation with which CLIP, and then Qwen's vision tower, was trained.
 const CLIP_MEAN: [f32; CHANNELS] = [0.48145466, 0.4578275, 0.40821073];
+#[expect(clippy::excessive_precision)] // the digits that are published
 const CLIP_STD: [f32; CHANNELS] = [0.26862954, 0.26130258, 0.27577711];
 
 /// How images become patches: the settings of `preprocessor_config.json`.
@@ -74,13 +76,15 @@ impl Processor {
     /// When neither is there, a field is of the wrong type, or it asks for what we do not do
     /// (another processor, cropping, padding, another filter).
     pub fn load(folder: &Path) -> Result<Self, InputError> {
-        let fields = read(folder).map_err(|error| InputError::Folder {
-            error,
-            hint: "a Qwen-VL folder holds `preprocessor_config.json`; one of a text-only model \
-                   does not",
+        let fields = read(folder).map_err(|error| match &error.kind {
+            ErrorKind::Io(io) if io.kind() == io::ErrorKind::NotFound => InputError::folder(
+                error,
+                "a Qwen-VL folder holds `preprocessor_config.json`; one of a text-only model does \
+                 not",
+            ),
+            _ => error.into(),
         })?;
-        let processor = Self::from_fields(&fields)?;
-        Ok(processor)
+        Ok(Self::from_fields(&fields)?)
     }
 
     fn from_fields(fields: &Fields) -> Result<Self, Error> {

@@ -184,7 +184,7 @@ fn unexpected(expected: &str, found: String) -> ErrorKind {
 
 fn of_another_kind(path: &Path, field: &str, expected: &str, found: impl ToString) -> InputError {
     let error = Error::new(path, unexpected(expected, found.to_string())).field(field);
-    InputError::Folder { error, hint: NOT_QWEN }
+    InputError::folder(error, NOT_QWEN)
 }
 
 fn unusable(path: &Path, error: tokenizers::Error) -> Error {

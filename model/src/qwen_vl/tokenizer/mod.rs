@@ -44,10 +44,9 @@ impl Tokenizer {
         if !path.exists() {
             let what =
                 "a tokenizer (`tokenizer.json`, or `vocab.json` and `merges.txt`)".to_owned();
-            return Err(InputError::Folder {
-                error: Error::new(folder, ErrorKind::Missing { what }),
-                hint: "download the whole model, not its weights alone",
-            });
+            let error = Error::new(folder, ErrorKind::Missing { what });
+            let hint = "download the whole model, not its weights alone";
+            return Err(InputError::folder(error, hint));
         }
         Ok(Self { inner: files::read_parts(folder)?, path })
     }
@@ -82,9 +81,10 @@ impl Tokenizer {
     /// # Errors
     /// When there is no such token.
     pub fn id(&self, token: &str) -> Result<u32, InputError> {
-        self.inner.token_to_id(token).ok_or_else(|| InputError::Folder {
-            error: Error::new(&self.path, ErrorKind::Missing { what: format!("token `{token}`") }),
-            hint: "this is not the tokenizer of a Qwen-VL model",
+        self.inner.token_to_id(token).ok_or_else(|| {
+            let what = format!("token `{token}`");
+            let error = Error::new(&self.path, ErrorKind::Missing { what });
+            InputError::folder(error, "this is not the tokenizer of a Qwen-VL model")
         })
     }
 
@@ -121,9 +121,7 @@ impl Tokenizer {
 
     fn disagree(&self, expected: String, found: impl ToString) -> Result<(), InputError> {
         let kind = ErrorKind::Unexpected { expected, found: found.to_string() };
-        Err(InputError::Folder {
-            error: Error::new(&self.path, kind),
-            hint: "tokenizer and weights are of different models",
-        })
+        let error = Error::new(&self.path, kind);
+        Err(InputError::folder(error, "tokenizer and weights are of different models"))
     }
 }

@@ -193,7 +193,7 @@ impl Memory {
 }
 
 fn product(shape: &[usize]) -> u64 {
-    shape.iter().map(|&size| size as u64).product()
+    shape.iter().fold(1, |product: u64, &size| product.saturating_mul(size as u64))
 }
 
 /// Keys and values of one token.

@@ -43,6 +43,8 @@ struct Reply {
     body: Vec<u8>,
     /// Bytes of the body after which the connection is cut.
     cut: Option<usize>,
+    /// Whether the connection then stays open, without another byte.
+    stalls: bool,
 }
 
 struct Server {
@@ -97,6 +99,10 @@ fn respond(mut stream: TcpStream, log: &Mutex<Vec<Request>>, answer: &dyn Fn(&Re
     let _ = stream.write_all((head + "\r\n").as_bytes());
     let shown = if request.method == "HEAD" { 0 } else { reply.cut.unwrap_or(reply.body.len()) };
     let _ = stream.write_all(&reply.body[..shown]);
+    if reply.stalls {
+        // Until the client hangs up.
+        let _ = std::io::copy(&mut stream, &mut std::io::sink());
+    }
 }
 
 type Files = BTreeMap<String, Vec<u8>>;
@@ -143,7 +149,7 @@ fn content(request: &Request, body: &[u8]) -> Reply {
     let first: usize = range.strip_prefix("bytes=").unwrap().trim_end_matches('-').parse().unwrap();
     let range = format!("bytes {first}-{}/{}", body.len() - 1, body.len());
     let headers = vec![("content-range", range)];
-    Reply { status: 206, headers, body: body[first..].to_vec(), cut: None }
+    Reply { status: 206, headers, body: body[first..].to_vec(), ..Reply::default() }
 }
 
 /// What the hub answers: small files itself, weights by sending on to `storage`.
@@ -196,7 +202,8 @@ fn client(endpoint: &str) -> (Hub, tempfile::TempDir) {
         "HF_TOKEN" => Some("secret".into()),
         _ => None,
     });
-    hub.patience = Patience { attempts: 3, wait: Duration::from_millis(1) };
+    let (wait, stall) = (Duration::from_millis(1), Duration::from_secs(20));
+    hub.patience = Patience { attempts: 3, wait, stall };
     (hub, cache)
 }
 
@@ -270,6 +277,21 @@ fn a_connection_that_breaks_is_taken_up_where_it_broke() {
     let expected: Vec<Option<String>> =
         expected.iter().cycle().take(8).map(|range| range.map(str::to_owned)).collect();
     assert_eq!(ranges, expected, "more attempts than patience, since each brought something");
+}
+
+#[test]
+fn a_connection_that_stands_still_is_given_up() {
+    let files = model();
+    let first = Mutex::new(true);
+    let (_server, storage, mut hub, _home) = world_with(files.clone(), move |request, body| {
+        let mut reply = content(request, body);
+        reply.stalls = std::mem::take(&mut *first.lock().unwrap());
+        reply.cut = reply.stalls.then_some(30_000);
+        reply
+    });
+    hub.patience.stall = Duration::from_millis(200);
+    check_whole(&resolve(&hub, "org/tiny").unwrap(), &files);
+    assert_eq!(storage.requests()[1].header("range"), Some("bytes=30000-"));
 }
 
 #[test]

@@ -120,7 +120,7 @@ fn halves_convert_exactly_and_alignment_is_asked_for() {
     // One byte of padding: the same numbers, which no processor may read as halves in place.
     write(folder.path(), SINGLE, r#"{"b":{"dtype":"BF16","shape":[2],"data_offsets":[0,4]}} "#, 4);
     let odd = Checkpoint::open(folder.path()).unwrap();
-    let even = odd.get("b").unwrap().entry.range.start % 2 == 0;
+    let even = odd.get("b").unwrap().entry.range.start.is_multiple_of(2);
     assert_eq!(odd.get("b").unwrap().weight_bytes().cast::<bf16>().is_some(), even);
     assert_eq!(odd.get("b").unwrap().to_bf16().unwrap()[0].to_bits(), 0x0100);
 }
@@ -229,4 +229,37 @@ fn what_is_not_weights_is_recognised() {
     assert!(fault(folder.path()).ends_with("here, only pytorch_model.bin"));
     let absent = Checkpoint::open(folder.path().join("absent")).unwrap_err();
     assert!(absent.hint().unwrap().contains("exists"), "{absent}");
+}
+
+#[test]
+fn no_damage_makes_it_panic() {
+    let folder = folder();
+    let second = r#""b":{"dtype":"BF16","shape":[2,2],"data_offsets":[8,16]}"#;
+    let path = write(folder.path(), SINGLE, &format!("{{{A},{second}}}"), 16);
+    let sound = std::fs::read(&path).unwrap();
+    let mut refused = 0;
+    let mut check = |bytes: &[u8]| {
+        std::fs::write(&path, bytes).unwrap();
+        let all = verify(&path, None, Values::Finite(&|_| {}));
+        match Checkpoint::open(&path) {
+            // What is opened can be read whole.
+            Ok(checkpoint) => {
+                let sizes = checkpoint.views().map(|view| view.bytes().len() as u64);
+                assert_eq!(sizes.sum::<u64>(), checkpoint.bytes());
+            }
+            Err(_) => {
+                refused += 1;
+                assert!(all.map_or(true, |all| !all.faults.is_empty()));
+            }
+        }
+    };
+    for at in 0..sound.len() {
+        check(&sound[..at]);
+        for bit in 0..8 {
+            let mut damaged = sound.clone();
+            damaged[at] ^= 1 << bit;
+            check(&damaged);
+        }
+    }
+    assert!(refused > sound.len(), "every cut and many a bit");
 }

@@ -30,8 +30,6 @@ pub(super) fn agent() -> Agent {
         .max_redirects_will_error(false)
         .timeout_connect(Some(Duration::from_secs(20)))
         .timeout_recv_response(Some(Duration::from_secs(60)))
-        // A connection that stands still is dropped and taken up again where it stopped.
-        .timeout_per_read(Some(Duration::from_secs(60)))
         .user_agent(concat!("segzero/", env!("CARGO_PKG_VERSION")))
         .build();
     config.new_agent()
@@ -76,7 +74,7 @@ impl Hub {
         if let Some(token) = token {
             request = request.header("authorization", format!("Bearer {token}"));
         }
-        request.call()
+        request.config().timeout_per_read(Some(self.patience.stall)).build().call()
     }
 
     /// Tries again, waiting twice as long each time, while there is hope.

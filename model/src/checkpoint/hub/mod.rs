@@ -11,7 +11,7 @@
 //! Settings are those of huggingface_hub: `HF_HOME`, `HF_HUB_CACHE`, `HF_ENDPOINT`, `HF_TOKEN`,
 //! `HF_TOKEN_PATH`, `HF_HUB_OFFLINE`
 //! (<https://huggingface.co/docs/huggingface_hub/package_reference/environment_variables>). The crate
-//! hf-hub was looked at: with ureq it neither checks hashes nor knows offline mode; its 1.0 brings
+//! hf-hub was looked at: 0.5, with ureq, neither checks hashes nor knows offline mode; 1.0 brings
 //! tokio, reqwest and a storage client for what are a dozen requests.
 
 mod blob;
@@ -58,13 +58,16 @@ pub enum Network {
     Offline,
 }
 
-/// How often a request that failed is made again. Attempts that brought bytes do not count.
+/// When a request has failed, and how often it is made again. Attempts that brought bytes do not
+/// count.
 #[derive(Clone, Copy, Debug)]
 pub struct Patience {
     /// Attempts in all.
     pub attempts: u32,
     /// Before the second; twice as long before each further one.
     pub wait: Duration,
+    /// Without a byte for so long, a connection is given up and taken up again.
+    pub stall: Duration,
 }
 
 /// What suffices.
@@ -141,7 +144,11 @@ impl Hub {
             cache: path("HF_HUB_CACHE").unwrap_or_else(|| home.join("hub")),
             token: token.map(|token| token.trim().to_owned()).filter(|token| !token.is_empty()),
             network: if is_offline { Network::Offline } else { Network::Online },
-            patience: Patience { attempts: 5, wait: Duration::from_secs(1) },
+            patience: Patience {
+                attempts: 5,
+                wait: Duration::from_secs(1),
+                stall: Duration::from_secs(60),
+            },
             agent: http::agent(),
         }
     }
@@ -163,10 +170,10 @@ impl Hub {
         }
         let parsed = Name::parse(name).ok_or_else(|| HubError::NotAName(name.to_owned()))?;
         let may_ask = self.network == Network::Online;
-        if freshness == Freshness::Cached || !may_ask {
-            if let Some(snapshot) = self.cached(&parsed) {
-                return Ok(snapshot);
-            }
+        if (freshness == Freshness::Cached || !may_ask)
+            && let Some(snapshot) = self.cached(&parsed)
+        {
+            return Ok(snapshot);
         }
         match may_ask {
             true => self.download(&parsed, progress),

@@ -218,7 +218,8 @@ fn absent_files_are_named() {
 
 #[test]
 fn a_tokenizer_of_another_kind_is_refused() {
-    let cases: [(fn(&mut Value), &str); 5] = [
+    type Edit = fn(&mut Value);
+    let cases: [(Edit, &str); 5] = [
         (|value| value["model"]["type"] = json!("Unigram"), "field `model.type`"),
         (|value| value["decoder"] = json!({"type": "Fuse"}), "field `decoder`"),
         (|value| value["decoder"] = json!(null), "field `decoder`"),

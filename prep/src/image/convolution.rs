@@ -2,12 +2,19 @@
 //! bits, in fixed point. The arithmetic is that of Pillow's `Resample.c` (behaviour only).
 
 use super::Rgb;
+use super::simd::for_best_processor;
+use rayon::prelude::*;
 use segzero_datasets::Size;
 use std::borrow::Cow;
 use std::f64::consts::PI;
 
 /// Fraction bits of a weight: 32 less 8 for the sample and 2 for sign and overshoot.
 const FRACTION_BITS: u32 = 32 - 8 - 2;
+
+/// Rows that are resized side by side.
+const BAND: usize = 16;
+/// Samples in a column of a band: enough to fill wide registers, few enough to stay in them.
+const LANES: usize = BAND * 3;
 
 /// An interpolation kernel, widened when shrinking.
 #[derive(Clone, Copy, Debug)]
@@ -117,38 +124,93 @@ fn pass<'a>(pixels: &'a [u8], source: Size, target: Size, kernel: Kernel) -> Cow
 
 fn horizontal(pixels: &[u8], size: Size, width: u32, kernel: Kernel) -> Vec<u8> {
     let windows = windows(size.width, width, kernel);
-    let mut out = Vec::with_capacity(width as usize * size.height as usize * 3);
-    for row in pixels.chunks_exact(size.width as usize * 3) {
-        for window in &windows {
-            let mut sums = [1 << (FRACTION_BITS - 1); 3];
-            for (pixel, &weight) in row[window.first * 3..].chunks_exact(3).zip(&window.weights) {
-                for (sum, &sample) in sums.iter_mut().zip(pixel) {
-                    *sum += i32::from(sample) * weight;
-                }
-            }
-            out.extend(sums.map(to_sample));
-        }
-    }
+    let (source, target) = (size.width as usize * 3, width as usize * 3);
+    let mut out = vec![0; target * size.height as usize];
+    let bands = pixels.par_chunks(BAND * source).zip(out.par_chunks_mut(BAND * target));
+    bands.for_each_init(Vec::new, |columns, (rows, out)| {
+        resize_rows(rows, source, &windows, columns, out);
+    });
     out
 }
 
 fn vertical(pixels: &[u8], height: u32, size: Size, kernel: Kernel) -> Vec<u8> {
+    let windows = windows(height, size.height, kernel);
     let stride = size.width as usize * 3;
-    let mut out = Vec::with_capacity(stride * size.height as usize);
-    let mut sums = vec![0i32; stride];
-    for window in windows(height, size.height, kernel) {
-        sums.fill(1 << (FRACTION_BITS - 1));
-        let rows = pixels[window.first * stride..].chunks_exact(stride);
-        for (row, &weight) in rows.zip(&window.weights) {
-            for (sum, &sample) in sums.iter_mut().zip(row) {
-                *sum += i32::from(sample) * weight;
-            }
-        }
-        out.extend(sums.iter().map(|&sum| to_sample(sum)));
-    }
+    let mut out = vec![0; stride * size.height as usize];
+    let rows = out.par_chunks_mut(stride).zip(&windows);
+    rows.for_each(|(out, window)| mix_rows(&pixels[window.first * stride..], window, out));
     out
 }
 
+for_best_processor! {
+    /// Resizes up to [`BAND`] rows of `stride` bytes. They are laid side by side in `columns`, so
+    /// that one weight is for many neighbouring samples.
+    fn resize_rows(
+        rows: &[u8],
+        stride: usize,
+        windows: &[Window],
+        columns: &mut Vec<[u8; LANES]>,
+        out: &mut [u8],
+    ) = resize_rows_portable;
+}
+
+for_best_processor! {
+    /// One row of the result from the rows of its window, which `rows` begin with.
+    fn mix_rows(rows: &[u8], window: &Window, out: &mut [u8]) = mix_rows_portable;
+}
+
+#[inline(always)]
+fn resize_rows_portable(
+    rows: &[u8],
+    stride: usize,
+    windows: &[Window],
+    columns: &mut Vec<[u8; LANES]>,
+    out: &mut [u8],
+) {
+    columns.resize(stride / 3, [0; LANES]);
+    for (row, samples) in rows.chunks_exact(stride).enumerate() {
+        for (column, pixel) in columns.iter_mut().zip(samples.chunks_exact(3)) {
+            column[row * 3..row * 3 + 3].copy_from_slice(pixel);
+        }
+    }
+    for (x, window) in windows.iter().enumerate() {
+        let mixed = mix(columns[window.first..].iter(), &window.weights);
+        let rows = out.chunks_exact_mut(windows.len() * 3);
+        for (row, pixel) in rows.zip(mixed.chunks_exact(3)) {
+            row[x * 3..x * 3 + 3].copy_from_slice(pixel);
+        }
+    }
+}
+
+#[inline(always)]
+fn mix_rows_portable(rows: &[u8], window: &Window, out: &mut [u8]) {
+    let stride = out.len();
+    let whole = stride - stride % LANES;
+    let (tiles, rest) = out.split_at_mut(whole);
+    for (tile, out) in tiles.chunks_exact_mut(LANES).enumerate() {
+        let rows = rows.chunks_exact(stride);
+        let lanes = rows.filter_map(|row| row[tile * LANES..].first_chunk::<LANES>());
+        out.copy_from_slice(&mix(lanes, &window.weights));
+    }
+    for (at, out) in rest.iter_mut().enumerate() {
+        let rows = rows.chunks_exact(stride);
+        [*out] = mix(rows.filter_map(|row| row[whole + at..].first_chunk()), &window.weights);
+    }
+}
+
+/// Weighted sums of neighbouring samples, one for each lane.
+#[inline(always)]
+fn mix<'a, const N: usize>(samples: impl Iterator<Item = &'a [u8; N]>, weights: &[i32]) -> [u8; N] {
+    let mut sums = [1 << (FRACTION_BITS - 1); N];
+    for (&weight, samples) in weights.iter().zip(samples) {
+        for (sum, &sample) in sums.iter_mut().zip(samples) {
+            *sum += i32::from(sample) * weight;
+        }
+    }
+    sums.map(to_sample)
+}
+
+#[inline(always)]
 fn to_sample(sum: i32) -> u8 {
     (sum >> FRACTION_BITS).clamp(0, 255) as u8
 }

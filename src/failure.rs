@@ -66,3 +66,22 @@ impl From<segzero_model::checkpoint::hub::HubError> for Failure {
         Self { message: error.to_string(), hint }
     }
 }
+
+impl From<segzero_model::qwen_vl::InputError> for Failure {
+    fn from(error: segzero_model::qwen_vl::InputError) -> Self {
+        let hint = error.hint();
+        Self { message: error.to_string(), hint }
+    }
+}
+
+impl From<segzero_model::device::DeviceError> for Failure {
+    fn from(error: segzero_model::device::DeviceError) -> Self {
+        Self { message: error.to_string(), hint: Some(error.hint()) }
+    }
+}
+
+impl From<segzero_model::qwen_vl::PromptError> for Failure {
+    fn from(error: segzero_model::qwen_vl::PromptError) -> Self {
+        Self::new(error)
+    }
+}

@@ -33,6 +33,8 @@ enum Command {
     Prep(commands::prep::Args),
     /// Draw masks, boxes and circles on the images: an HTML page and a contact sheet.
     Preview(commands::preview::Args),
+    /// Ask a Qwen-VL model about images.
+    Ask(commands::ask::Args),
     /// Score predicted masks: gIoU and cIoU under any published protocol.
     Eval(commands::eval::Args),
     /// Score answers to questions about images: ChartQA's and TextVQA's accuracy.
@@ -81,6 +83,7 @@ impl Command {
             Self::Inspect(args) => commands::inspect::run(args),
             Self::Prep(args) => commands::prep::run(args),
             Self::Preview(args) => commands::preview::run(args),
+            Self::Ask(args) => commands::ask::run(args),
             Self::Eval(args) => commands::eval::run(args),
             Self::Vqa(args) => commands::vqa::run(args),
             Self::Report(args) => commands::report::run(args),

@@ -17,7 +17,8 @@ use crate::packed::{Format, Packed};
 pub struct Placement {
     /// The device.
     pub device: Device,
-    /// Whether the device is the CPU, where weights of less than 32 bits are packed.
+    /// Whether matrices are packed, as they can be on the CPU: Burn does not see their weights, so
+    /// they cannot be trained.
     pub packs: bool,
     /// How matrices are kept. On the CPU all else is f32; elsewhere all is of this format, which
     /// must be one of floats.
@@ -40,7 +41,6 @@ impl Placement {
     fn packed(&self, name: &str) -> Option<Format> {
         match self.format {
             _ if !self.packs => None,
-            Format::F32 => None,
             Format::Int4 if !name.starts_with("model.layers.") => Some(Format::Int8),
             format => Some(format),
         }
@@ -175,23 +175,26 @@ impl<'a> Loader<'a> {
     }
 }
 
-/// Weights of 16 bits stay where they lie, whichever 16 bits those are; others are converted row by
-/// row.
+/// Numbers as the bytes that they are in memory.
+struct Owned<T>(Vec<T>);
+
+impl<T: bytemuck::NoUninit> AsRef<[u8]> for Owned<T> {
+    fn as_ref(&self) -> &[u8] {
+        bytemuck::cast_slice(&self.0)
+    }
+}
+
+/// Weights stay where they lie if they can: those of 16 bits whichever 16 bits they are.
 fn pack(view: &View, [rows, columns]: [usize; 2], format: Format) -> Result<Packed, Error> {
     let packed = match (format, view.dtype()) {
         (Format::Bf16 | Format::F16, Dtype::BF16) => {
             Packed::bf16(rows, columns, view.weight_bytes())
         }
         (Format::Bf16 | Format::F16, Dtype::F16) => Packed::f16(rows, columns, view.weight_bytes()),
-        (Format::Bf16 | Format::F16, _) => {
-            let bytes = view.to_bf16()?.iter().flat_map(|v| v.to_le_bytes()).collect::<Vec<u8>>();
-            view.release();
-            Packed::bf16(rows, columns, bytes)
-        }
-        (Format::F32, _) => {
-            let bytes = view.to_f32()?.iter().flat_map(|v| v.to_le_bytes()).collect::<Vec<u8>>();
-            Packed::f32(rows, columns, bytes)
-        }
+        (Format::F32, Dtype::F32) => Packed::f32(rows, columns, view.weight_bytes()),
+        (Format::Bf16, _) => Packed::bf16(rows, columns, Owned(view.to_bf16()?)),
+        (Format::F16, _) => Packed::f16(rows, columns, Owned(view.to_f16()?)),
+        (Format::F32, _) => Packed::f32(rows, columns, Owned(view.to_f32()?)),
         (Format::Int8 | Format::Int4, dtype) => {
             let widen = widener(dtype).ok_or_else(|| view.fault(ErrorKind::Dtype(dtype)))?;
             view.prefetch();

@@ -11,6 +11,7 @@ use std::ops::ControlFlow;
 
 use burn::tensor::{Tensor, TensorData};
 use common::{Expected, cases, cpu, error, network};
+use segzero_model::load::Placement;
 use segzero_model::packed::Format;
 use segzero_model::qwen_vl::{Options, Prompt, QwenVl, Sampling};
 
@@ -98,6 +99,48 @@ fn positions_layers_and_logits_agree() {
             }
             let last = expected.get(&format!("{case}/last_logits")).unwrap();
             check(&format!("{name} {case} last"), &logits[logits.len() - last.len()..], &last);
+        }
+    }
+}
+
+/// What training computes with: matrices that Burn sees.
+#[test]
+fn matrices_of_burn_give_the_same_logits() {
+    for name in NETWORKS {
+        let unpacked = Placement { packs: false, ..cpu(Format::F32) };
+        let model = network(name, unpacked);
+        let expected = Expected::of(name);
+        for (case, inputs) in cases(name) {
+            let prompts = inputs.prompts(&case, model.config());
+            let last: Vec<f32> =
+                prompts.iter().flat_map(|p| model.prefill(p, 0).unwrap().logits).collect();
+            let expected = expected.get(&format!("{case}/last_logits")).unwrap();
+            check(&format!("{name} {case} unpacked"), &last, &expected);
+        }
+    }
+}
+
+/// Rounding the weights moves the logits: by how much is stated in docs/models.md. These bounds are
+/// twice what was measured.
+#[test]
+fn fewer_bits_cost_what_they_cost() {
+    for name in NETWORKS {
+        let expected = Expected::of(name);
+        for (format, bound) in
+            [(Format::Bf16, 0.1), (Format::F16, 0.01), (Format::Int8, 0.2), (Format::Int4, 1.0)]
+        {
+            let model = network(name, cpu(format));
+            let mut worst = 0.0f64;
+            for (case, inputs) in cases(name) {
+                let prompts = inputs.prompts(&case, model.config());
+                let last: Vec<f32> =
+                    prompts.iter().flat_map(|p| model.prefill(p, 0).unwrap().logits).collect();
+                worst =
+                    worst.max(error(&last, &expected.get(&format!("{case}/last_logits")).unwrap()));
+            }
+            println!("{name} {format}: {worst:.1e}");
+            assert!(worst <= bound, "{name} {format}: {worst}");
+            assert!(worst > 1e-5, "{name} {format}: {worst} is too exact to be rounded");
         }
     }
 }

@@ -1,5 +1,6 @@
 //! One module a subcommand.
 
+pub mod ask;
 pub mod compare;
 pub mod demo;
 pub mod eval;

@@ -2,6 +2,8 @@
 
 use std::ops::ControlFlow;
 
+use serde::{Deserialize, Serialize};
+
 use super::decoder::Cache;
 use super::model::{Prompt, PromptError, QwenVl};
 use super::sampler::{Sampler, Sampling};
@@ -20,7 +22,8 @@ pub struct Options {
 }
 
 /// Why a reply ended.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
 pub enum Finish {
     /// By one of the stop tokens.
     Stop,

@@ -13,6 +13,7 @@ use segzero_model::qwen_vl::{
     Config, Content, Defaults, Finish, IMAGE_PAD, Message, Options, Part, Prompt, Prompter, QwenVl,
     Reply, Role, Sampling, SpecialTokens, read_image,
 };
+use segzero_prep::image::Rgb;
 use serde::Serialize;
 
 use crate::failure::Failure;
@@ -95,7 +96,8 @@ pub fn run(args: Args) -> Result<ExitCode, Failure> {
     let defaults = Defaults::load(&folder)?;
     let config = Config::open(&folder)?;
     let prompter = prompter(&args, &folder, &config)?;
-    let images = args.image.iter().map(|path| read_image(path)).collect::<Result<Vec<_>, _>>()?;
+    let images = args.image.iter().map(|path| image(&prompter, path));
+    let images = images.collect::<Result<Vec<_>, _>>()?;
     let prompt = prompter.prompt(&messages(&args), &images)?;
     let start = Instant::now();
     let model = QwenVl::load(&Checkpoint::open(&folder)?, config, placement)?;
@@ -144,6 +146,14 @@ fn prompter(args: &Args, folder: &Path, config: &Config) -> Result<Prompter, Fai
         prompter.processor = prompter.processor.with_pixels(min, max)?;
     }
     Ok(prompter)
+}
+
+/// An image that the model can see.
+fn image(prompter: &Prompter, path: &Path) -> Result<Rgb, Failure> {
+    let image = read_image(path)?;
+    let seen = prompter.processor.view(image.size);
+    seen.map_err(|error| Failure::new(format_args!("`{}`: {error}", path.display())))?;
+    Ok(image)
 }
 
 /// The images, then the question.

@@ -76,7 +76,7 @@ impl From<segzero_model::qwen_vl::InputError> for Failure {
 
 impl From<segzero_model::device::DeviceError> for Failure {
     fn from(error: segzero_model::device::DeviceError) -> Self {
-        Self { message: error.to_string(), hint: Some(error.hint()) }
+        Self { message: error.to_string(), hint: error.hint().map(str::to_owned) }
     }
 }
 

@@ -157,7 +157,7 @@ fn what_cannot_be_asked_is_refused_with_its_name() {
     refused(&["--image", not.to_str().unwrap(), "?"], &["not.png", "not an image"]);
     refused(&["--image", "none.png", "?"], &["none.png"]);
     refused(&["--image", &thin, "?"], &["thin.png"]);
-    refused(&["--temperature", "-1", "?"], &["--temperature is -1"]);
+    refused(&["--temperature=-1", "?"], &["--temperature is -1"]);
     refused(&["--top-p", "2", "?"], &["--top-p is 2"]);
     refused(&["--device", "gpu", "?"], &["gpu", "cuda"]);
     refused(&["--image", &image, "--min-pixels", "9", "--max-pixels", "3", "?"], &["9", "3"]);

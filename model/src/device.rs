@@ -24,7 +24,7 @@ pub enum DeviceName {
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum DeviceError {
     /// Not the name of a device.
-    #[error("`{0}` is no device")]
+    #[error("`{0}` is no device; write cpu, cuda, cuda:1, wgpu or wgpu:1")]
     Name(String),
     /// This build has no such backend.
     #[error("this build cannot use `{0}`")]
@@ -36,12 +36,12 @@ pub enum DeviceError {
 
 impl DeviceError {
     /// What the user can do about it.
-    pub fn hint(&self) -> String {
+    pub fn hint(&self) -> Option<&'static str> {
         match self {
-            Self::Name(_) => "write cpu, cuda, cuda:1, wgpu or wgpu:1".to_owned(),
-            Self::NotBuilt(DeviceName::Wgpu(_)) => "build with `--features wgpu`".to_owned(),
-            Self::NotBuilt(_) => "build with `--features cuda`".to_owned(),
-            Self::Format(_) => "choose bf16, f16 or f32".to_owned(),
+            Self::Name(_) => None,
+            Self::NotBuilt(DeviceName::Wgpu(_)) => Some("build with `--features wgpu`"),
+            Self::NotBuilt(_) => Some("build with `--features cuda`"),
+            Self::Format(_) => Some("choose bf16, f16 or f32"),
         }
     }
 }

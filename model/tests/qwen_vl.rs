@@ -3,7 +3,7 @@
 //! Expected numbers were computed in 64 bits. transformers' own 32-bit results differ from them by up
 //! to 1e-5 of the largest number, as do ours; `TOLERANCE` is ten times that, and a mechanism left out
 //! costs more than 0.1.
-#![allow(clippy::unwrap_used)] // helpers of tests
+#![allow(clippy::unwrap_used, clippy::print_stdout)] // helpers of tests; errors are worth seeing
 
 mod common;
 
@@ -13,6 +13,7 @@ use burn::tensor::{Tensor, TensorData};
 use common::{Expected, cases, cpu, error, network};
 use segzero_model::load::Placement;
 use segzero_model::packed::Format;
+use segzero_model::qwen_vl::decoder::Cache;
 use segzero_model::qwen_vl::{Options, Prompt, QwenVl, Sampling};
 
 const NETWORKS: [&str; 2] = ["qwen2_5_vl_tiny", "qwen2_vl_tiny"];
@@ -141,6 +142,35 @@ fn fewer_bits_cost_what_they_cost() {
             println!("{name} {format}: {worst:.1e}");
             assert!(worst <= bound, "{name} {format}: {worst}");
             assert!(worst > 1e-5, "{name} {format}: {worst} is too exact to be rounded");
+        }
+    }
+}
+
+/// Tokens that no model chose, after which every logit must agree: positions and cache of a batch.
+#[test]
+fn steps_after_given_tokens_agree() {
+    for name in NETWORKS {
+        let model = network(name, cpu(Format::F32));
+        let vocabulary = model.config().text.vocab_size;
+        for (case, inputs) in cases(name) {
+            let prompts = inputs.prompts(&case, model.config());
+            let read: Vec<_> = prompts.iter().map(|p| model.prefill(p, 0).unwrap()).collect();
+            let steps = inputs.forced_ids[0].len();
+            let caches: Vec<_> = read.iter().map(|prefilled| prefilled.cache.clone()).collect();
+            let longest = caches.iter().map(Cache::len).max().unwrap();
+            let rows: Vec<usize> = (0..caches.len()).collect();
+            let mut cache = Cache::join(&caches, &rows, longest + steps);
+            let expected = Expected::of(name).get(&format!("{case}/forced_logits")).unwrap();
+            for step in 0..steps {
+                let tokens: Vec<u32> = inputs.forced_ids.iter().map(|ids| ids[step]).collect();
+                let at: Vec<i64> = read.iter().map(|read| read.next + step as i64).collect();
+                let logits = model.step(&tokens, &at, &mut cache);
+                for (row, found) in logits.chunks_exact(vocabulary).enumerate() {
+                    let start = (row * steps + step) * vocabulary;
+                    let expected = &expected[start..start + vocabulary];
+                    check(&format!("{name} {case} row {row} step {step}"), found, expected);
+                }
+            }
         }
     }
 }

@@ -214,7 +214,7 @@ impl QwenVl {
 
     /// One step of a batch: the token of each sequence and its position, to the logits
     /// `[sequences x vocabulary]` of the next.
-    pub(super) fn step(&self, tokens: &[u32], at: &[i64], cache: &mut Cache) -> Vec<f32> {
+    pub fn step(&self, tokens: &[u32], at: &[i64], cache: &mut Cache) -> Vec<f32> {
         let positions: Vec<_> = at.iter().map(|&position| vec![[position; 3]]).collect();
         let rotation = self.rotation(&positions);
         let embeddings = self.decoder.embed(tokens, &self.placement.device);

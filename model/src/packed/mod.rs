@@ -8,8 +8,11 @@
 //! A few inputs (the tokens of a small batch) are multiplied in one pass over the weights, many (a
 //! prompt) by widening tiles of the matrix to f32 for the `gemm` crate.
 
+#[cfg(target_arch = "x86_64")]
+mod avx2;
 mod few;
 mod many;
+mod portable;
 mod quantize;
 #[cfg(test)]
 mod tests;
@@ -17,7 +20,7 @@ mod tests;
 use std::fmt;
 use std::sync::Arc;
 
-use half::{bf16, f16};
+use half::bf16;
 use rayon::prelude::*;
 use serde::{Deserialize, Serialize};
 
@@ -193,13 +196,7 @@ impl Packed {
         format: Format,
         fill: impl Fn(usize, &mut [f32]) + Sync,
     ) -> Result<Self, PackedError> {
-        let encode = match format {
-            Format::Int8 => quantize::encode_int8,
-            Format::Int4 => quantize::encode_int4,
-            Format::F32 | Format::Bf16 | Format::F16 => {
-                return Err(PackedError::NotQuantized(format));
-            }
-        };
+        let encode = quantize::encoder(format).ok_or(PackedError::NotQuantized(format))?;
         let (row_bytes, row_scales) = (format.row_bytes(columns), format.row_scales(columns));
         let mut codes = vec![0_u8; rows * row_bytes];
         let mut scales = vec![bf16::ZERO; rows * row_scales];
@@ -251,25 +248,7 @@ impl Packed {
     pub fn row(&self, index: usize, out: &mut [f32]) {
         assert!(index < self.rows && out.len() == self.columns, "row {index} of {self:?}");
         let (codes, scales) = self.stored_row(index);
-        match self.format {
-            Format::F32 => {
-                for (out, &bytes) in out.iter_mut().zip(codes.as_chunks().0) {
-                    *out = f32::from_le_bytes(bytes);
-                }
-            }
-            Format::Bf16 => {
-                for (out, &bytes) in out.iter_mut().zip(codes.as_chunks().0) {
-                    *out = f32::from_bits(u32::from(u16::from_le_bytes(bytes)) << 16);
-                }
-            }
-            Format::F16 => {
-                for (out, &bytes) in out.iter_mut().zip(codes.as_chunks().0) {
-                    *out = f16::from_le_bytes(bytes).to_f32();
-                }
-            }
-            Format::Int8 => quantize::decode_int8(codes, scales, out),
-            Format::Int4 => quantize::decode_int4(codes, scales, out),
-        }
+        portable::widen(self.format, codes, scales, out);
     }
 
     /// `out[n, rows] = input[n, columns] · Wᵀ + bias`, all row-major, on the threads of rayon.

@@ -95,6 +95,17 @@ const STEPS: [(f32, f32); 15] = {
     steps
 };
 
+/// Index of a level by its distance from the lowest.
+const INDEX: [u8; 256] = {
+    let mut indices = [0; 256];
+    let mut index = 0;
+    while index < 16 {
+        indices[(LEVELS[index] as i16 - LEVELS[0] as i16) as usize] = index as u8;
+        index += 1;
+    }
+    indices
+};
+
 /// The levels nearest to weights that are given in 127ths of their scale. It goes over all weights
 /// with one border after another, which compilers turn into vectors.
 #[inline(always)]
@@ -128,7 +139,7 @@ pub(super) fn encode_int4(weights: &[f32], codes: &mut [u8], scales: &mut [bf16]
     for ((weights, codes), scale) in groups.zip(scales) {
         let levels;
         (*scale, levels) = best_scale(weights);
-        let index = |level: f32| LEVELS.iter().take_while(|&&l| f32::from(l) < level).count() as u8;
+        let index = |level: f32| INDEX[(level - f32::from(LEVELS[0])) as usize];
         let (low, high) = levels.split_at(GROUP / 2);
         for ((code, &low), &high) in codes.iter_mut().zip(low).zip(high) {
             *code = index(low) | index(high) << 4;

@@ -9,7 +9,7 @@ use half::{bf16, f16};
 use safetensors::Dtype;
 
 use crate::checkpoint::{Checkpoint, Error, ErrorKind, View};
-use crate::layers::{Matrix, PackedMatrix};
+use crate::layers::{Kernel, Matrix, PackedMatrix};
 use crate::packed::{Format, Packed};
 
 /// Where and how to keep weights.
@@ -33,6 +33,11 @@ impl Placement {
             Format::F16 if !self.packs => DType::F16,
             _ => DType::F32,
         }
+    }
+
+    /// Who computes attention: what is not trained on the CPU need not be Burn's.
+    pub fn kernel(&self) -> Kernel {
+        if self.packs { Kernel::Cpu } else { Kernel::Burn }
     }
 
     /// The format of a packed matrix, where they are packed. Four bits are for the decoder's layers,

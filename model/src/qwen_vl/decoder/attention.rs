@@ -1,13 +1,13 @@
 //! Causal self-attention whose query heads share key and value heads in groups.
 
 use burn::module::Module;
-use burn::tensor::{Tensor, activation::softmax, module::attention, ops::AttentionModuleOptions};
+use burn::tensor::{Tensor, activation::softmax};
 
 use super::super::config::TextConfig;
 use super::super::rope::Rotation;
 use super::cache::{LayerCache, Span};
 use crate::checkpoint::Error;
-use crate::layers::Linear;
+use crate::layers::{Kernel, Linear};
 use crate::load::Loader;
 
 /// Attention of tokens to those before them.
@@ -19,6 +19,8 @@ pub struct SelfAttention {
     o_proj: Linear,
     heads: usize,
     kv_heads: usize,
+    #[module(skip)]
+    kernel: Kernel,
 }
 
 impl SelfAttention {
@@ -36,6 +38,7 @@ impl SelfAttention {
             o_proj: Linear::load_without_bias(loader, &format!("{name}.o_proj"), [width, width])?,
             heads,
             kv_heads: config.num_key_value_heads,
+            kernel: loader.placement().kernel(),
         })
     }
 
@@ -57,38 +60,9 @@ impl SelfAttention {
         let seen = if tokens == 1 {
             self.attend_once(query, keys, values, span)
         } else {
-            self.attend(query.swap_dims(1, 2), keys, values, span)
+            self.kernel.causal(query, keys, values, span.hidden.clone())
         };
         self.o_proj.forward(seen.reshape([batch, tokens, width]))
-    }
-
-    /// Many tokens: `[batch, heads, tokens, head]` to `[batch, tokens, heads, head]`.
-    fn attend(
-        &self,
-        query: Tensor<4>,
-        keys: Tensor<4>,
-        values: Tensor<4>,
-        span: &Span,
-    ) -> Tensor<4> {
-        let options = AttentionModuleOptions { is_causal: true, ..Default::default() };
-        let [keys, values] = [keys, values].map(|x| self.repeat(x));
-        let hidden = span.hidden.clone().map(|hidden| {
-            let [batch, _, _, seen] = hidden.dims();
-            hidden.expand([batch, self.heads, query.dims()[2], seen])
-        });
-        attention(query, keys, values, hidden, None, options).swap_dims(1, 2)
-    }
-
-    /// Each key or value head once for every query head of its group.
-    fn repeat(&self, x: Tensor<4>) -> Tensor<4> {
-        let [batch, kv_heads, seen, head] = x.dims();
-        let group = self.heads / self.kv_heads;
-        if group == 1 {
-            return x;
-        }
-        x.unsqueeze_dim::<5>(2)
-            .expand([batch, kv_heads, group, seen, head])
-            .reshape([batch, self.heads, seen, head])
     }
 
     /// One token of each sequence: its heads of a group stand as rows of one product, so nothing is

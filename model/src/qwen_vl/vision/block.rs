@@ -1,13 +1,12 @@
 //! One block of the vision tower: attention and MLP, each after a norm, each added to its input.
 
 use burn::module::Module;
-use burn::tensor::ops::AttentionModuleOptions;
-use burn::tensor::{Tensor, module::attention};
+use burn::tensor::Tensor;
 
 use super::super::config::{Attention, VisionConfig};
 use super::super::rope::Rotation;
 use crate::checkpoint::Error;
-use crate::layers::{LayerNorm, Linear, Norm, RmsNorm, quick_gelu, silu};
+use crate::layers::{Kernel, LayerNorm, Linear, Norm, RmsNorm, quick_gelu, silu};
 use crate::load::Loader;
 
 /// Added to the variance by either norm; no published config says otherwise.
@@ -22,6 +21,8 @@ pub struct Block {
     proj: Linear,
     mlp: Mlp,
     heads: usize,
+    #[module(skip)]
+    kernel: Kernel,
 }
 
 /// The MLP of either tower.
@@ -100,6 +101,7 @@ impl Block {
             proj: Linear::load(loader, &format!("{name}.attn.proj"), [width, width])?,
             mlp: Mlp::load(loader, &format!("{name}.mlp"), config)?,
             heads: config.num_heads,
+            kernel: loader.placement().kernel(),
         })
     }
 
@@ -122,21 +124,6 @@ impl Block {
         let [query, key, value] =
             [0, 1, 2].map(|part| qkv.clone().narrow(2, part * self.heads, self.heads));
         let (query, key) = (rotation.apply(query), rotation.apply(key));
-        let mut start = 0;
-        let mut parts = Vec::with_capacity(windows.len());
-        for &(number, length) in windows {
-            let part = |x: &Tensor<4>| {
-                x.clone()
-                    .narrow(1, start, number * length)
-                    .reshape([number, length, self.heads, head])
-                    .swap_dims(1, 2)
-            };
-            let (query, key, value) = (part(&query), part(&key), part(&value));
-            let options = AttentionModuleOptions::default();
-            let seen = attention(query, key, value, None, None, options);
-            parts.push(seen.swap_dims(1, 2).reshape([number * length, width]));
-            start += number * length;
-        }
-        self.proj.forward(Tensor::cat(parts, 0))
+        self.proj.forward(self.kernel.windows([query, key, value], windows))
     }
 }

@@ -37,7 +37,7 @@ pub enum Format {
     /// 16 bits of IEEE 754, exact.
     F16,
     /// 8.5 bits: whole numbers of -127..=127 and a scale for every 32 of them. The relative error of
-    /// normally distributed weights is 0.5 %.
+    /// normally distributed weights is 0.55 %.
     Int8,
     /// 4.5 bits: 16 levels, denser around zero as weights are, and a scale for every 32 of them. The
     /// relative error of normally distributed weights is 7.5 %.

@@ -1,8 +1,8 @@
 //! Qwen2.5-VL-3B on the CPU: the vision tower, prefill and decoding, with weights in each format.
 //!
 //! Four of the 36 decoder layers and of the 32 vision blocks (one of which sees the whole image), at
-//! full width: what a token costs is linear in the layers. `peer_qwen_vl.py` times transformers on
-//! the same weights.
+//! full width: what a token costs is linear in the layers. `peers/qwen_vl.py` times transformers
+//! on the same weights.
 #![allow(missing_docs, clippy::unwrap_used, clippy::print_stdout)]
 
 use std::hint::black_box;
@@ -76,7 +76,14 @@ fn main() {
     let config = checkpoint(&folder);
     let checkpoint = Checkpoint::open(&folder).unwrap();
     let mut criterion = Criterion::default().sample_size(10).configure_from_args();
-    for format in [Format::F32, Format::Bf16, Format::Int8, Format::Int4] {
+    // `cargo bench --bench qwen_vl -- bf16` loads that format only.
+    let filter = std::env::args().skip(1).find(|argument| !argument.starts_with('-'));
+    let wanted = |format: &Format| match &filter {
+        Some(filter) => filter.starts_with(&format.to_string()),
+        None => true,
+    };
+    let formats = [Format::F32, Format::Bf16, Format::Int8, Format::Int4];
+    for format in formats.into_iter().filter(wanted) {
         let start = Instant::now();
         let placement = DeviceName::Cpu.place(format).unwrap();
         let model = QwenVl::load(&checkpoint, config.clone(), placement).unwrap();

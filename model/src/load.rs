@@ -35,7 +35,7 @@ impl Placement {
         }
     }
 
-    /// Who computes attention: what is not trained on the CPU need not be Burn's.
+    /// Who computes what is not a matrix product: what is not trained on the CPU need not be Burn's.
     pub fn kernel(&self) -> Kernel {
         if self.packs { Kernel::Cpu } else { Kernel::Burn }
     }

@@ -23,13 +23,8 @@ fn what_is_not_said_is_as_transformers_has_it() {
         "temperature": 0.000_001
     });
     let found = load(Some(published), &config).unwrap();
-    let sampling = Sampling {
-        temperature: 1e-6,
-        top_k: 50,
-        top_p: 1.0,
-        repetition_penalty: 1.05,
-        seed: 0,
-    };
+    let sampling =
+        Sampling { temperature: 1e-6, top_k: 50, top_p: 1.0, repetition_penalty: 1.05, seed: 0 };
     assert_eq!(found, Defaults { sampling, stop: vec![151_645, 151_643] });
     // Without sampling the rest of its settings say nothing, and the penalty does.
     let greedy = json!({"eos_token_id": 5, "temperature": 0.7, "repetition_penalty": 1.3});

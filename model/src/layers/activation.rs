@@ -2,9 +2,14 @@
 
 use burn::tensor::{Tensor, activation};
 
-/// x · sigmoid(x).
-pub fn silu<const D: usize>(x: Tensor<D>) -> Tensor<D> {
-    activation::silu(x)
+use super::{Kernel, cpu};
+
+/// silu(gate) · up, where silu(x) = x · sigmoid(x).
+pub fn gated<const D: usize>(kernel: Kernel, gate: Tensor<D>, up: Tensor<D>) -> Tensor<D> {
+    match kernel {
+        Kernel::Burn => activation::silu(gate) * up,
+        Kernel::Cpu => cpu::gated(gate, up),
+    }
 }
 
 /// x · Φ(x), by the error function.

@@ -26,13 +26,7 @@ impl Matrix {
     pub fn multiply<const D: usize>(&self, x: Tensor<D>, bias: Option<Tensor<1>>) -> Tensor<D> {
         match self {
             Self::Dense(weight) => burn::tensor::module::linear(x, weight.val().transpose(), bias),
-            Self::Packed(matrix) => {
-                let out = matrix.multiply(x);
-                match bias {
-                    Some(bias) => out + bias.unsqueeze(),
-                    None => out,
-                }
-            }
+            Self::Packed(matrix) => matrix.multiply(x, bias),
         }
     }
 
@@ -58,7 +52,7 @@ impl Matrix {
 }
 
 impl PackedMatrix {
-    fn multiply<const D: usize>(&self, x: Tensor<D>) -> Tensor<D> {
+    fn multiply<const D: usize>(&self, x: Tensor<D>, bias: Option<Tensor<1>>) -> Tensor<D> {
         let device = x.device();
         let mut shape = x.dims();
         let inputs = shape[D - 1];
@@ -70,7 +64,9 @@ impl PackedMatrix {
         if let Ok(input) = data.as_slice::<f32>()
             && input.len() == count * inputs
         {
-            self.weights.multiply(input, None, &mut out);
+            let bias = bias.map(Tensor::into_data);
+            let bias = bias.as_ref().and_then(|bias| bias.as_slice::<f32>().ok());
+            self.weights.multiply(input, bias, &mut out);
         }
         Tensor::from_data(TensorData::new(out, shape), &device)
     }

@@ -2,11 +2,12 @@
 
 mod activation;
 mod attention;
+pub(crate) mod cpu;
 mod linear;
 mod matrix;
 mod norm;
 
-pub use activation::{gelu, quick_gelu, silu};
+pub use activation::{gated, gelu, quick_gelu};
 pub use attention::Kernel;
 pub use linear::Linear;
 pub use matrix::{Matrix, PackedMatrix};

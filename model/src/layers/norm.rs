@@ -3,6 +3,7 @@
 use burn::module::{Module, Param};
 use burn::tensor::{FloatDType, Tensor, module::layer_norm};
 
+use super::{Kernel, cpu};
 use crate::checkpoint::Error;
 use crate::load::Loader;
 
@@ -11,6 +12,8 @@ use crate::load::Loader;
 pub struct RmsNorm {
     weight: Param<Tensor<1>>,
     epsilon: f64,
+    #[module(skip)]
+    kernel: Kernel,
 }
 
 impl RmsNorm {
@@ -24,12 +27,16 @@ impl RmsNorm {
         width: usize,
         epsilon: f64,
     ) -> Result<Self, Error> {
-        Ok(Self { weight: loader.vector(&format!("{name}.weight"), width)?, epsilon })
+        let kernel = loader.placement().kernel();
+        Ok(Self { weight: loader.vector(&format!("{name}.weight"), width)?, epsilon, kernel })
     }
 
     /// Of `[.., width]`, the same shape and dtype. The product with the weight is taken after
     /// rounding to the dtype, as in transformers.
     pub fn forward<const D: usize>(&self, x: Tensor<D>) -> Tensor<D> {
+        if self.kernel == Kernel::Cpu {
+            return cpu::rms_norm(x, self.weight.val(), self.epsilon);
+        }
         let dtype = x.dtype();
         let wide = if dtype == burn::tensor::DType::F32 { x } else { x.cast(FloatDType::F32) };
         let mean = wide.clone().square().mean_dim(D - 1);

@@ -4,7 +4,10 @@ use rayon::prelude::*;
 
 use super::Packed;
 
-/// Rows of a tile.
+/// Elements of a tile: few enough to stay in a cache that cores share, enough to outweigh that `gemm`
+/// arranges all inputs anew for every tile.
+const TILE: usize = 1 << 22;
+/// Rows of a tile at least.
 const ROWS: usize = 512;
 
 pub(super) fn multiply(packed: &Packed, input: &[f32], bias: Option<&[f32]>, out: &mut [f32]) {
@@ -19,9 +22,10 @@ pub(super) fn multiply(packed: &Packed, input: &[f32], bias: Option<&[f32]>, out
     if columns == 0 {
         return;
     }
-    let mut tile = vec![0.0; ROWS.min(rows) * columns];
-    for first in (0..rows).step_by(ROWS) {
-        let count = ROWS.min(rows - first);
+    let height = (TILE / columns).max(ROWS).min(rows);
+    let mut tile = vec![0.0; height * columns];
+    for first in (0..rows).step_by(height) {
+        let count = height.min(rows - first);
         let tile = &mut tile[..count * columns];
         tile.par_chunks_exact_mut(columns)
             .enumerate()

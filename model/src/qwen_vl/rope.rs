@@ -3,6 +3,8 @@
 
 use burn::tensor::{DType, Device, FloatDType, Tensor, TensorData};
 
+use crate::layers::{Kernel, cpu};
+
 /// Cosines and sines of the angles, `[batch, tokens, 1, head / 2]`, in f32.
 #[derive(Clone, Debug)]
 pub struct Rotation {
@@ -14,7 +16,10 @@ pub struct Rotation {
 
 impl Rotation {
     /// Turns `[batch, tokens, heads, head]`: number i pairs with number i + head / 2. Computed in f32.
-    pub fn apply(&self, x: Tensor<4>) -> Tensor<4> {
+    pub fn apply(&self, kernel: Kernel, x: Tensor<4>) -> Tensor<4> {
+        if kernel == Kernel::Cpu {
+            return cpu::turn(x, self.cos.clone(), self.sin.clone());
+        }
         let dtype = x.dtype();
         let x = if dtype == DType::F32 { x } else { x.cast(FloatDType::F32) };
         let half = x.dims()[3] / 2;

@@ -3,6 +3,8 @@
 
 use rayon::prelude::*;
 
+use super::super::cpu::wide;
+
 /// Queries of a task. Their scores against some thousand keys fit the cache that a core has to
 /// itself.
 const BLOCK: usize = 64;
@@ -85,13 +87,15 @@ fn run(task: Task, query: Heads, keys: Heads, values: Heads, shape: &Shape, scor
     let right = Matrix { data: &keys.data[key_at..], row: 1, column: keys.token_stride };
     let scale = 1.0 / (width as f32).sqrt();
     product([count, width, seen], left, right, scale, scores);
-    for (row, scores) in scores.chunks_exact_mut(seen).enumerate() {
-        // The last query of the block sees all keys, each one before it one key less.
-        let visible = if shape.causal.is_some() { seen - (count - 1 - row) } else { seen };
-        let (scores, hidden) = scores.split_at_mut(visible);
-        hidden.fill(0.0);
-        softmax(scores);
-    }
+    wide(|| {
+        for (row, scores) in scores.chunks_exact_mut(seen).enumerate() {
+            // The last query of the block sees all keys, each one before it one key less.
+            let visible = if shape.causal.is_some() { seen - (count - 1 - row) } else { seen };
+            let (scores, hidden) = scores.split_at_mut(visible);
+            hidden.fill(0.0);
+            softmax(scores);
+        }
+    });
     let left = Matrix { data: scores, row: seen, column: 1 };
     let right = Matrix { data: &values.data[value_at..], row: values.token_stride, column: 1 };
     product([count, seen, width], left, right, 1.0, task.out);
@@ -150,29 +154,12 @@ fn product(
     }
 }
 
-/// Scores to shares that sum to 1.
-fn softmax(scores: &mut [f32]) {
-    #[cfg(target_arch = "x86_64")]
-    if std::is_x86_feature_detected!("avx2") && std::is_x86_feature_detected!("fma") {
-        // SAFETY: both features were just found.
-        unsafe { softmax_avx2(scores) };
-        return;
-    }
-    softmax_lanes(scores);
-}
-
-/// The same loops, compiled for wider registers.
-#[cfg(target_arch = "x86_64")]
-#[target_feature(enable = "avx2,fma")]
-fn softmax_avx2(scores: &mut [f32]) {
-    softmax_lanes(scores);
-}
-
 /// Lanes that sum apart, so that the loops become vector instructions.
 const LANES: usize = 16;
 
+/// Scores to shares that sum to 1.
 #[inline(always)]
-fn softmax_lanes(scores: &mut [f32]) {
+fn softmax(scores: &mut [f32]) {
     let mut highest = [f32::NEG_INFINITY; LANES];
     let (chunks, rest) = scores.as_chunks::<LANES>();
     for chunk in chunks {
@@ -200,7 +187,7 @@ fn softmax_lanes(scores: &mut [f32]) {
 /// eˣ for x <= 0, within 2 units in the last place; 0 below -87. By 2ⁿ · p(r) with r the rest of x
 /// modulo ln 2, and p the Taylor series, whose seventh term is below half a unit for |r| <= ln 2 / 2.
 #[inline(always)]
-fn exp(x: f32) -> f32 {
+pub(in super::super) fn exp(x: f32) -> f32 {
     const LN2_HIGH: f32 = 0.693_359_4;
     const LN2_LOW: f32 = -2.121_944_4e-4;
     /// Adding and subtracting it rounds to a whole number.

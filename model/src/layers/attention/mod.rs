@@ -5,9 +5,10 @@ mod cpu;
 use burn::tensor::ops::AttentionModuleOptions;
 use burn::tensor::{Bool, Tensor, TensorData, module::attention};
 
+pub(super) use cpu::exp;
 use cpu::{Heads, Shape};
 
-/// Who computes attention.
+/// Who computes what a network does beside matrix products.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Kernel {
     /// Burn's backend, which can differentiate it.

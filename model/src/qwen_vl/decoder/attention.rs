@@ -53,8 +53,9 @@ impl SelfAttention {
         let [batch, tokens, width] = x.dims();
         let head = width / self.heads;
         let split = |x: Tensor<3>, heads: usize| x.reshape([batch, tokens, heads, head]);
-        let query = rotation.apply(split(self.q_proj.forward(x.clone()), self.heads));
-        let keys = rotation.apply(split(self.k_proj.forward(x.clone()), self.kv_heads));
+        let query = rotation.apply(self.kernel, split(self.q_proj.forward(x.clone()), self.heads));
+        let keys =
+            rotation.apply(self.kernel, split(self.k_proj.forward(x.clone()), self.kv_heads));
         let values = split(self.v_proj.forward(x), self.kv_heads).swap_dims(1, 2);
         let [keys, values] = cache.extend(span.start, keys.swap_dims(1, 2), values);
         let seen = if tokens == 1 {

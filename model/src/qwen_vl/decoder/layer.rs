@@ -8,7 +8,7 @@ use super::super::rope::Rotation;
 use super::attention::SelfAttention;
 use super::cache::{LayerCache, Span};
 use crate::checkpoint::Error;
-use crate::layers::{Linear, RmsNorm, silu};
+use crate::layers::{Kernel, Linear, RmsNorm, gated};
 use crate::load::Loader;
 
 /// A layer on tokens `[batch, tokens, hidden]`.
@@ -26,23 +26,27 @@ struct Mlp {
     gate_proj: Linear,
     up_proj: Linear,
     down_proj: Linear,
+    #[module(skip)]
+    kernel: Kernel,
 }
 
 impl Mlp {
     fn load(loader: &mut Loader, name: &str, config: &TextConfig) -> Result<Self, Error> {
         let (width, inner) = (config.hidden_size, config.intermediate_size);
+        let kernel = loader.placement().kernel();
         let mut load =
             |part: &str, shape| Linear::load_without_bias(loader, &format!("{name}.{part}"), shape);
         Ok(Self {
             gate_proj: load("gate_proj", [inner, width])?,
             up_proj: load("up_proj", [inner, width])?,
             down_proj: load("down_proj", [width, inner])?,
+            kernel,
         })
     }
 
     fn forward(&self, x: Tensor<3>) -> Tensor<3> {
-        let gate = silu(self.gate_proj.forward(x.clone()));
-        self.down_proj.forward(gate * self.up_proj.forward(x))
+        let gate = self.gate_proj.forward(x.clone());
+        self.down_proj.forward(gated(self.kernel, gate, self.up_proj.forward(x)))
     }
 }
 

@@ -6,7 +6,7 @@ use burn::tensor::Tensor;
 use super::super::config::{Attention, VisionConfig};
 use super::super::rope::Rotation;
 use crate::checkpoint::Error;
-use crate::layers::{Kernel, LayerNorm, Linear, Norm, RmsNorm, quick_gelu, silu};
+use crate::layers::{Kernel, LayerNorm, Linear, Norm, RmsNorm, gated, quick_gelu};
 use crate::load::Loader;
 
 /// Added to the variance by either norm; no published config says otherwise.
@@ -63,12 +63,12 @@ impl Mlp {
         })
     }
 
-    fn forward(&self, x: Tensor<2>) -> Tensor<2> {
+    fn forward(&self, kernel: Kernel, x: Tensor<2>) -> Tensor<2> {
         match self {
             Self::Plain(mlp) => mlp.fc2.forward(quick_gelu(mlp.fc1.forward(x))),
             Self::Gated(mlp) => {
-                let gate = silu(mlp.gate_proj.forward(x.clone()));
-                mlp.down_proj.forward(gate * mlp.up_proj.forward(x))
+                let gate = mlp.gate_proj.forward(x.clone());
+                mlp.down_proj.forward(gated(kernel, gate, mlp.up_proj.forward(x)))
             }
         }
     }
@@ -114,7 +114,7 @@ impl Block {
         windows: &[(usize, usize)],
     ) -> Tensor<2> {
         let x = x.clone() + self.attend(self.norm1.forward(x), rotation, windows);
-        x.clone() + self.mlp.forward(self.norm2.forward(x))
+        x.clone() + self.mlp.forward(self.kernel, self.norm2.forward(x))
     }
 
     fn attend(&self, x: Tensor<2>, rotation: &Rotation, windows: &[(usize, usize)]) -> Tensor<2> {
@@ -123,7 +123,7 @@ impl Block {
         let qkv = self.qkv.forward(x).reshape([1, count, 3 * self.heads, head]);
         let [query, key, value] =
             [0, 1, 2].map(|part| qkv.clone().narrow(2, part * self.heads, self.heads));
-        let (query, key) = (rotation.apply(query), rotation.apply(key));
+        let (query, key) = (rotation.apply(self.kernel, query), rotation.apply(self.kernel, key));
         self.proj.forward(self.kernel.windows([query, key, value], windows))
     }
 }

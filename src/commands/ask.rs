@@ -35,7 +35,7 @@ pub struct Args {
     /// Rules for the model, in place of the template's own.
     #[arg(long, value_name = "TEXT")]
     system: Option<String>,
-    /// Where to compute: cpu, cuda[:i], wgpu[:i].
+    /// Where to compute: `cpu`, `cuda:N` or `wgpu:N`.
     #[arg(long, default_value = "cpu", value_name = "DEVICE")]
     device: DeviceName,
     /// How to keep the weights.

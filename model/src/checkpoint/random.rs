@@ -105,7 +105,7 @@ impl Default for Form {
 }
 
 /// Writes a checkpoint of those parameters (canonical name and shape) into a folder, with copies of
-/// further files (`config.json`, the tokenizer's). Memory: two blocks of [`BLOCK`] elements.
+/// further files (`config.json`, the tokenizer's). Memory: two blocks of `BLOCK` elements.
 ///
 /// # Errors
 /// A dtype that is none of the three; a disk that is full.

@@ -8,6 +8,7 @@
 //! info         what a checkpoint is and needs, without loading it
 //! layers/      what networks are made of
 //! qwen_vl/     image + question → tokens → text
+//! sam2/        image + points and boxes → masks
 //! ```
 
 pub mod checkpoint;
@@ -17,3 +18,4 @@ pub mod layers;
 pub mod load;
 pub mod packed;
 pub mod qwen_vl;
+pub mod sam2;

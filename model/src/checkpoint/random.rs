@@ -23,6 +23,19 @@ const BLOCK: usize = 1 << 22;
 /// Elements of one task.
 const TASK: usize = 1 << 16;
 
+/// What is in the names of parameters that are added to activations rather than multiplied by them.
+const EMBEDDINGS: [&str; 9] = [
+    "embed_tokens",
+    "pos_embed",
+    "_token.",
+    "_tokens.",
+    "point_embed",
+    "no_mask_embed",
+    "no_mem_embed",
+    "not_a_point_embed",
+    "gaussian",
+];
+
 /// The numbers of one array: `offset + scale * u`, computed in f64 and rounded once to f32.
 #[derive(Clone, Copy, Debug)]
 pub struct Formula {
@@ -37,15 +50,16 @@ impl Formula {
         Self { seed: fnv1a(name), offset: 0.0, scale }
     }
 
-    /// A parameter by its canonical name: norms about 1, biases up to 0.3, embeddings of variance 1,
-    /// matrices that multiply the variance of their input by 2.25.
+    /// A parameter by its canonical name: norms about 1, biases up to 0.3, embeddings of tokens and
+    /// places of variance 1, matrices that multiply the variance of their input by 2.25.
     pub fn weight(name: &str, shape: &[usize]) -> Self {
-        let is_norm = name.contains("norm") || name.contains("ln_q");
+        let has = |part: &&str| name.contains(*part);
+        let is_norm = ["norm", "ln_q"].iter().any(has);
         let fan_in: usize = shape.iter().skip(1).product();
         let (offset, scale) = match shape.len() {
             0 | 1 if is_norm && name.ends_with(".weight") => (1.0, 0.3),
             0 | 1 => (0.0, 0.3),
-            _ if name.contains("embed_tokens") => (0.0, f64::sqrt(3.0)),
+            _ if EMBEDDINGS.iter().any(has) => (0.0, f64::sqrt(3.0)),
             _ => (0.0, 1.5 * (3.0 / fan_in as f64).sqrt()),
         };
         Self { offset, ..Self::scaled(name, scale) }

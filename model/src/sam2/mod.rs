@@ -1,0 +1,13 @@
+//! SAM 2 and 2.1 (arXiv 2408.00714): from an image and prompts to masks.
+//!
+//! ```text
+//! pixels ──trunk, neck──▶ Embedding ─┐
+//! points, boxes, mask ──prompt──▶ tokens ──decoder──▶ logits of masks, predicted IoU
+//! ```
+//!
+//! Activations have their channels last throughout: every convolution of the network is a linear
+//! layer on patches, and its parameters keep the published names and shapes.
+
+pub mod config;
+
+pub use config::{Config, Family};

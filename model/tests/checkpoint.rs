@@ -52,7 +52,7 @@ fn the_formula_is_that_of_python() {
     let path = segzero_test_support::fixture(env!("CARGO_MANIFEST_DIR"), "checkpoint/formula.json");
     let cases: serde_json::Value = serde_json::from_slice(&fs::read(path).unwrap()).unwrap();
     let cases = cases.as_array().unwrap();
-    assert_eq!(cases.len(), 8);
+    assert_eq!(cases.len(), 17);
     for case in cases {
         let numbers = |key: &str| -> Vec<usize> {
             case[key].as_array().unwrap().iter().map(|n| n.as_u64().unwrap() as usize).collect()

@@ -24,15 +24,14 @@ const BLOCK: usize = 1 << 22;
 const TASK: usize = 1 << 16;
 
 /// What is in the names of parameters that are added to activations rather than multiplied by them.
-const EMBEDDINGS: [&str; 9] = [
+const EMBEDDINGS: [&str; 8] = [
     "embed_tokens",
     "pos_embed",
-    "_token.",
-    "_tokens.",
+    "_token.weight",
+    "_tokens.weight",
     "point_embed",
     "no_mask_embed",
     "no_mem_embed",
-    "not_a_point_embed",
     "gaussian",
 ];
 
@@ -50,17 +49,19 @@ impl Formula {
         Self { seed: fnv1a(name), offset: 0.0, scale }
     }
 
-    /// A parameter by its canonical name: norms about 1, biases up to 0.3, embeddings of tokens and
-    /// places of variance 1, matrices that multiply the variance of their input by 2.25.
+    /// A parameter by its canonical name: norms about 1, biases up to 0.3, embeddings of variance 1,
+    /// matrices that multiply the variance of their input by 2.25. Those of SAM 2's neck, which
+    /// takes in the trunk's residual stream as it has grown, multiply it by 0.16.
     pub fn weight(name: &str, shape: &[usize]) -> Self {
-        let has = |part: &&str| name.contains(*part);
-        let is_norm = ["norm", "ln_q"].iter().any(has);
         let fan_in: usize = shape.iter().skip(1).product();
         let (offset, scale) = match shape.len() {
-            0 | 1 if is_norm && name.ends_with(".weight") => (1.0, 0.3),
+            0 | 1 if name.ends_with(".weight") => (1.0, 0.3),
             0 | 1 => (0.0, 0.3),
-            _ if EMBEDDINGS.iter().any(has) => (0.0, f64::sqrt(3.0)),
-            _ => (0.0, 1.5 * (3.0 / fan_in as f64).sqrt()),
+            _ if EMBEDDINGS.iter().any(|part| name.contains(part)) => (0.0, f64::sqrt(3.0)),
+            _ => {
+                let gain = if name.contains(".neck.") { 0.4 } else { 1.5 };
+                (0.0, gain * (3.0 / fan_in as f64).sqrt())
+            }
         };
         Self { offset, ..Self::scaled(name, scale) }
     }

@@ -59,21 +59,21 @@ pub struct Loader<'a> {
     checkpoint: Option<&'a Checkpoint>,
     placement: Placement,
     asked: Vec<(String, Vec<usize>)>,
-    ignored: BTreeSet<String>,
+    ignored: Vec<String>,
 }
 
 impl<'a> Loader<'a> {
     /// Loads from a checkpoint.
     pub fn new(checkpoint: &'a Checkpoint, placement: Placement) -> Self {
         let checkpoint = Some(checkpoint);
-        Self { checkpoint, placement, asked: Vec::new(), ignored: BTreeSet::new() }
+        Self { checkpoint, placement, asked: Vec::new(), ignored: Vec::new() }
     }
 
     /// Lists what a network asks for: layers get tensors of one element, and [`Loader::asked`] the
     /// names and shapes.
     pub fn listing() -> Loader<'static> {
         let placement = Placement { device: Device::flex(), packs: true, format: Format::F32 };
-        Loader { checkpoint: None, placement, asked: Vec::new(), ignored: BTreeSet::new() }
+        Loader { checkpoint: None, placement, asked: Vec::new(), ignored: Vec::new() }
     }
 
     /// Names and shapes asked for so far.
@@ -86,9 +86,9 @@ impl<'a> Loader<'a> {
         &self.placement
     }
 
-    /// Takes note of a parameter that may be there and is not needed.
+    /// Takes note of parameters that may be there and are not needed: those whose names begin so.
     pub fn ignore(&mut self, name: &str) {
-        self.ignored.insert(name.to_owned());
+        self.ignored.push(name.to_owned());
     }
 
     /// A vector, in the dtype of activations.
@@ -96,10 +96,31 @@ impl<'a> Loader<'a> {
     /// # Errors
     /// Where it is missing, of another shape or a dtype that is not a float's.
     pub fn vector(&mut self, name: &str, length: usize) -> Result<Param<Tensor<1>>, Error> {
-        let Some(view) = self.ask(name, &[length])? else {
-            return Ok(Param::from_tensor(Tensor::zeros([1], &self.placement.device)));
+        self.tensor(name, [length])
+    }
+
+    /// A tensor, in the dtype of activations.
+    ///
+    /// # Errors
+    /// As [`Loader::vector`].
+    pub fn tensor<const D: usize>(
+        &mut self,
+        name: &str,
+        shape: [usize; D],
+    ) -> Result<Param<Tensor<D>>, Error> {
+        let Some(view) = self.ask(name, &shape)? else {
+            return Ok(Param::from_tensor(Tensor::zeros([1; D], &self.placement.device)));
         };
-        Ok(Param::from_tensor(Tensor::from_data(self.data(&view, &[length])?, self.options())))
+        Ok(Param::from_tensor(Tensor::from_data(self.data(&view, &shape)?, self.options())))
+    }
+
+    /// The numbers of a parameter, in the memory of this machine; none where parameters are only
+    /// listed.
+    ///
+    /// # Errors
+    /// As [`Loader::vector`].
+    pub fn numbers(&mut self, name: &str, shape: &[usize]) -> Result<Option<Vec<f32>>, Error> {
+        self.ask(name, shape)?.map(|view| view.to_f32()).transpose()
     }
 
     /// A matrix `[outputs, inputs]`.
@@ -114,8 +135,28 @@ impl<'a> Loader<'a> {
     ///
     /// # Errors
     /// As [`Loader::vector`].
-    pub fn kernel(&mut self, name: &str, shape: [usize; 5]) -> Result<Matrix, Error> {
-        self.folded(name, &shape, [shape[0], shape[1..].iter().product()])
+    pub fn kernel(&mut self, name: &str, shape: &[usize]) -> Result<Matrix, Error> {
+        self.folded(name, shape, [shape[0], shape[1..].iter().product()])
+    }
+
+    /// The kernel `[inputs, outputs, 2, 2]` of a transposed convolution of stride 2, as the matrix
+    /// `[2 x 2 x outputs, inputs]`: four pixels, row by row, for each.
+    ///
+    /// # Errors
+    /// As [`Loader::vector`].
+    pub fn spread_kernel(
+        &mut self,
+        name: &str,
+        [inputs, outputs]: [usize; 2],
+    ) -> Result<Matrix, Error> {
+        let Some(numbers) = self.numbers(name, &[inputs, outputs, 2, 2])? else {
+            let nothing = Tensor::zeros([1, 1], &self.placement.device);
+            return Ok(Matrix::Dense(Param::from_tensor(nothing)));
+        };
+        let shape = [inputs, outputs, 4];
+        let kernel: Tensor<3> = Tensor::from_data(TensorData::new(numbers, shape), self.options());
+        let matrix = kernel.permute([2, 1, 0]).reshape([4 * outputs, inputs]);
+        Ok(Matrix::Dense(Param::from_tensor(matrix)))
     }
 
     fn folded(
@@ -170,9 +211,9 @@ impl<'a> Loader<'a> {
     pub fn finish(self) -> Result<(), Error> {
         let Some(checkpoint) = self.checkpoint else { return Ok(()) };
         let asked: BTreeSet<&str> = self.asked.iter().map(|(name, _)| name.as_str()).collect();
-        let unused = |name: &&str| {
-            !asked.contains(name) && !self.ignored.contains(*name) && !name.ends_with(".inv_freq")
-        };
+        let ignored = |name: &str| self.ignored.iter().any(|start| name.starts_with(start));
+        let unused =
+            |name: &&str| !asked.contains(name) && !ignored(name) && !name.ends_with(".inv_freq");
         match checkpoint.views().find(|view| unused(&view.name)) {
             Some(view) => Err(view.fault(ErrorKind::Unknown)),
             None => Ok(()),

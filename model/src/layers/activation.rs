@@ -13,8 +13,11 @@ pub fn gated<const D: usize>(kernel: Kernel, gate: Tensor<D>, up: Tensor<D>) -> 
 }
 
 /// x · Φ(x), by the error function.
-pub fn gelu<const D: usize>(x: Tensor<D>) -> Tensor<D> {
-    activation::gelu(x)
+pub fn gelu<const D: usize>(kernel: Kernel, x: Tensor<D>) -> Tensor<D> {
+    match kernel {
+        Kernel::Burn => activation::gelu(x),
+        Kernel::Cpu => cpu::in_place(x, cpu::gelu),
+    }
 }
 
 /// x · sigmoid(1.702 x), CLIP's approximation.

@@ -6,6 +6,7 @@ use burn::tensor::Tensor;
 use super::Matrix;
 use crate::checkpoint::Error;
 use crate::load::Loader;
+use crate::packed::Packed;
 
 /// A linear layer; weights `[outputs, inputs]` as published.
 #[derive(Module, Debug)]
@@ -41,13 +42,50 @@ impl Linear {
         Ok(Self { weight: loader.matrix(&format!("{name}.weight"), shape)?, bias: None })
     }
 
-    /// Loads the kernel `{name}.weight` `[outputs, ..]` of a convolution without bias whose stride is
-    /// its size: a linear layer on patches.
+    /// Loads the kernel `{name}.weight` `[outputs, ..]` of a convolution without bias: a linear layer
+    /// on patches.
     ///
     /// # Errors
     /// Where it is missing or of another shape.
-    pub fn load_kernel(loader: &mut Loader, name: &str, shape: [usize; 5]) -> Result<Self, Error> {
+    pub fn load_kernel(loader: &mut Loader, name: &str, shape: &[usize]) -> Result<Self, Error> {
         Ok(Self { weight: loader.kernel(&format!("{name}.weight"), shape)?, bias: None })
+    }
+
+    /// Loads the kernel `{name}.weight` `[outputs, ..]` and `{name}.bias` of a convolution: a linear
+    /// layer on patches.
+    ///
+    /// # Errors
+    /// Where one is missing or of another shape.
+    pub fn load_convolution(
+        loader: &mut Loader,
+        name: &str,
+        shape: &[usize],
+    ) -> Result<Self, Error> {
+        let bias = Some(loader.vector(&format!("{name}.bias"), shape[0])?);
+        Ok(Self { weight: loader.kernel(&format!("{name}.weight"), shape)?, bias })
+    }
+
+    /// Loads the kernel `{name}.weight` `[inputs, outputs, 2, 2]` and `{name}.bias` of a transposed
+    /// convolution of stride 2: a linear layer from a pixel to `[2, 2, outputs]`.
+    ///
+    /// # Errors
+    /// Where one is missing or of another shape.
+    pub fn load_spread(
+        loader: &mut Loader,
+        name: &str,
+        [inputs, outputs]: [usize; 2],
+    ) -> Result<Self, Error> {
+        let weight = loader.spread_kernel(&format!("{name}.weight"), [inputs, outputs])?;
+        let bias = loader.vector(&format!("{name}.bias"), outputs)?.val();
+        let bias = bias.repeat_dim(0, 4);
+        Ok(Self { weight, bias: Some(Param::from_tensor(bias)) })
+    }
+
+    /// The packed weights, and the bias beside them, where the CPU multiplies.
+    pub(crate) fn packed(&self) -> Option<(&Packed, Option<Vec<f32>>)> {
+        let Matrix::Packed(matrix) = &self.weight else { return None };
+        let bias = self.bias.as_ref().and_then(|bias| bias.val().into_data().try_into_vec().ok());
+        Some((&matrix.weights, bias))
     }
 
     /// `[.., inputs]` to `[.., outputs]`.

@@ -52,6 +52,8 @@ pub struct LayerNorm {
     weight: Param<Tensor<1>>,
     bias: Param<Tensor<1>>,
     epsilon: f64,
+    #[module(skip)]
+    kernel: Kernel,
 }
 
 impl LayerNorm {
@@ -67,11 +69,21 @@ impl LayerNorm {
     ) -> Result<Self, Error> {
         let weight = loader.vector(&format!("{name}.weight"), width)?;
         let bias = loader.vector(&format!("{name}.bias"), width)?;
-        Ok(Self { weight, bias, epsilon })
+        Ok(Self { weight, bias, epsilon, kernel: loader.placement().kernel() })
+    }
+
+    /// The norm of rows in the CPU's memory, in place.
+    pub(crate) fn on_rows(&self) -> impl Fn(&mut [f32]) + use<> {
+        let numbers = |x: &Param<Tensor<1>>| x.val().into_data().try_into_vec().unwrap_or_default();
+        let (weight, bias, epsilon) = (numbers(&self.weight), numbers(&self.bias), self.epsilon);
+        move |x| cpu::layer_norm(x, &weight, &bias, epsilon)
     }
 
     /// Of `[.., width]`, the same shape.
     pub fn forward<const D: usize>(&self, x: Tensor<D>) -> Tensor<D> {
+        if self.kernel == Kernel::Cpu {
+            return cpu::in_place(x, self.on_rows());
+        }
         layer_norm(x, self.weight.val(), Some(self.bias.val()), self.epsilon)
     }
 }

@@ -22,7 +22,7 @@ pub struct Config {
 #[derive(Clone, Debug, PartialEq)]
 pub struct Hiera {
     /// Width, heads, blocks and window of each stage.
-    pub stages: Vec<Stage>,
+    pub stages: [Stage; 4],
     /// Blocks that see the whole image, counted over all stages.
     pub global_blocks: Vec<usize>,
     /// Rows and columns of the coarse position embedding.
@@ -59,10 +59,8 @@ pub struct Stage {
 pub struct Neck {
     /// Width of all levels.
     pub width: usize,
-    /// Levels, 0 the finest, that are given what lies above them.
+    /// Levels, 0 the finest, that are given what lies above them. The three finest are used.
     pub top_down: Vec<usize>,
-    /// Levels that are used, from the finest.
-    pub levels: usize,
 }
 
 /// Sizes of the prompt encoder.
@@ -144,7 +142,7 @@ impl Family {
         Config {
             image_size: 1024,
             trunk: Hiera {
-                stages: (0..4).map(stage).collect(),
+                stages: [stage(0), stage(1), stage(2), stage(3)],
                 global_blocks,
                 background: [background; 2],
                 patch_kernel: 7,
@@ -154,7 +152,7 @@ impl Family {
                 mlp_ratio: 4.0,
                 norm_epsilon: 1e-6,
             },
-            neck: Neck { width: 256, top_down: vec![2, 3], levels: 3 },
+            neck: Neck { width: 256, top_down: vec![2, 3] },
             prompt: PromptEncoder { mask_channels: 16, patch: 16 },
             decoder: MaskDecoder {
                 blocks: 2,

@@ -9,5 +9,16 @@
 //! layer on patches, and its parameters keep the published names and shapes.
 
 pub mod config;
+mod decoder;
+mod model;
+mod neck;
+mod prompt;
+mod select;
+mod trunk;
+
+#[cfg(test)]
+mod tests;
 
 pub use config::{Config, Family};
+pub use model::{Decoded, Embedding, OF_VIDEO, Output, Sam2, parameters};
+pub use prompt::{PointLabel, Prompt};

@@ -1,6 +1,8 @@
 //! Attention on the CPU, on plain slices: blocks of queries against all of their keys, so that the
 //! scores stay in cache and both products run at the speed of `gemm`.
 
+use std::ops::Range;
+
 use rayon::prelude::*;
 
 use super::super::cpu::wide;
@@ -12,85 +14,119 @@ const BLOCK: usize = 64;
 /// Vectors of heads: element i of the vector of a head at a token is
 /// `data[token * token_stride + head * head_stride + i]`.
 #[derive(Clone, Copy, Debug)]
-pub(super) struct Heads<'a> {
+pub(crate) struct Heads<'a> {
     pub data: &'a [f32],
     pub token_stride: usize,
     pub head_stride: usize,
 }
 
+/// Queries that see the same keys, by number.
+#[derive(Clone, Debug)]
+pub(crate) struct Window {
+    pub queries: Range<usize>,
+    pub keys: Range<usize>,
+}
+
+impl Window {
+    /// Tokens that see each other and no others.
+    pub(crate) fn of(tokens: Range<usize>) -> Self {
+        Self { queries: tokens.clone(), keys: tokens }
+    }
+}
+
 /// Who attends to whom.
 #[derive(Clone, Debug)]
-pub(super) struct Shape {
+pub(crate) struct Shape {
     /// Query heads.
     pub heads: usize,
     /// Query heads that share a key head.
     pub group: usize,
     /// Length of a vector.
     pub width: usize,
-    /// Tokens that see each other and no others, as (first, number), one behind the other.
-    pub windows: Vec<(usize, usize)>,
-    /// Whether a token sees only itself and those before it. Queries are then the last of the keys,
-    /// of which there are so many.
-    pub causal: Option<usize>,
+    /// No query is in two of them.
+    pub windows: Vec<Window>,
+    /// Whether a query, which are the last of the keys, sees only itself and those before it.
+    pub causal: bool,
 }
 
-/// A block of queries of one head.
-struct Task<'o> {
+/// A block of queries of one head and the keys that its last one sees.
+struct Task {
     head: usize,
-    first: usize,
-    keys: (usize, usize),
-    out: &'o mut [f32],
+    queries: Range<usize>,
+    keys: Range<usize>,
 }
 
-/// softmax(q · kᵀ / sqrt(width)) · v, as `[heads, queries, width]`.
-pub(super) fn attend(query: Heads, keys: Heads, values: Heads, shape: &Shape) -> Vec<f32> {
-    let queries: usize = shape.windows.iter().map(|&(_, length)| length).sum();
-    let mut out = vec![0.0; shape.heads * queries * shape.width];
-    let tasks = tasks(&mut out, queries, shape);
-    tasks.into_par_iter().for_each_init(Vec::new, |scores, task| {
-        run(task, query, keys, values, shape, scores);
+/// softmax(q · kᵀ / sqrt(width)) · v, as `[queries, heads, width]`. Queries that are in no window stay
+/// as they are in `out`.
+///
+/// # Panics
+/// If `out` is too short for the queries of a window, or they overlap; if keys are not there.
+pub(crate) fn attend(query: Heads, keys: Heads, values: Heads, shape: &Shape, out: &mut [f32]) {
+    let rows = out.len() / (shape.heads * shape.width).max(1);
+    let mut next = 0;
+    for window in &shape.windows {
+        assert!(window.queries.start >= next, "windows are in order and apart");
+        next = window.queries.end;
+    }
+    assert!(next <= rows, "{next} queries into {rows}");
+    let out = Out { data: out.as_mut_ptr(), row: shape.heads * shape.width };
+    tasks(shape).into_par_iter().for_each_init(Vec::new, |scores, task| {
+        run(&task, [query, keys, values], shape, scores, &out);
     });
-    out
 }
 
-fn tasks<'o>(out: &'o mut [f32], queries: usize, shape: &Shape) -> Vec<Task<'o>> {
+fn tasks(shape: &Shape) -> Vec<Task> {
     let mut tasks = Vec::new();
-    for (head, mut rest) in out.chunks_exact_mut((queries * shape.width).max(1)).enumerate() {
-        for &(start, length) in &shape.windows {
-            for first in (start..start + length).step_by(BLOCK) {
-                let count = BLOCK.min(start + length - first);
-                let (out, after) = rest.split_at_mut(count * shape.width);
-                rest = after;
-                let keys = match shape.causal {
-                    Some(keys) => (0, keys - queries + first + count),
-                    None => (start, length),
-                };
-                tasks.push(Task { head, first, keys, out });
-            }
+    for Window { queries, keys } in &shape.windows {
+        for first in queries.clone().step_by(BLOCK) {
+            let last = queries.end.min(first + BLOCK);
+            let unseen = if shape.causal { queries.end - last } else { 0 };
+            let keys = keys.start..keys.end - unseen;
+            tasks.extend((0..shape.heads).map(|head| Task {
+                head,
+                queries: first..last,
+                keys: keys.clone(),
+            }));
         }
     }
     tasks
 }
 
-fn run(task: Task, query: Heads, keys: Heads, values: Heads, shape: &Shape, scores: &mut Vec<f32>) {
+/// Rows of all heads' results, of which each task writes the columns of its head.
+struct Out {
+    data: *mut f32,
+    row: usize,
+}
+
+// SAFETY: tasks write apart from each other: no two have both a query and the head in common.
+unsafe impl Sync for Out {}
+
+fn run(
+    task: &Task,
+    [query, keys, values]: [Heads; 3],
+    shape: &Shape,
+    scores: &mut Vec<f32>,
+    out: &Out,
+) {
     let width = shape.width;
-    let count = task.out.len() / width;
-    let (start, seen) = task.keys;
+    let (count, seen) = (task.queries.len(), task.keys.len());
     scores.resize(count * seen, 0.0);
     let at = |heads: Heads, head: usize, token: usize| {
         head * heads.head_stride + token * heads.token_stride
     };
-    let query_at = at(query, task.head, task.first);
-    let key_at = at(keys, task.head / shape.group, start);
-    let value_at = at(values, task.head / shape.group, start);
+    let query_at = at(query, task.head, task.queries.start);
+    let key_at = at(keys, task.head / shape.group, task.keys.start);
+    let value_at = at(values, task.head / shape.group, task.keys.start);
     let left = Matrix { data: &query.data[query_at..], row: query.token_stride, column: 1 };
     let right = Matrix { data: &keys.data[key_at..], row: 1, column: keys.token_stride };
     let scale = 1.0 / (width as f32).sqrt();
-    product([count, width, seen], left, right, scale, scores);
+    assert!(scores.len() >= count * seen);
+    // SAFETY: the scores were just found to be so many.
+    unsafe { product([count, width, seen], left, right, scale, scores.as_mut_ptr(), seen) };
     wide(|| {
         for (row, scores) in scores.chunks_exact_mut(seen).enumerate() {
             // The last query of the block sees all keys, each one before it one key less.
-            let visible = if shape.causal.is_some() { seen - (count - 1 - row) } else { seen };
+            let visible = if shape.causal { seen - (count - 1 - row) } else { seen };
             let (scores, hidden) = scores.split_at_mut(visible);
             hidden.fill(0.0);
             softmax(scores);
@@ -98,7 +134,12 @@ fn run(task: Task, query: Heads, keys: Heads, values: Heads, shape: &Shape, scor
     });
     let left = Matrix { data: scores, row: seen, column: 1 };
     let right = Matrix { data: &values.data[value_at..], row: values.token_stride, column: 1 };
-    product([count, seen, width], left, right, 1.0, task.out);
+    let first = task.queries.start * out.row + task.head * width;
+    // SAFETY: `attend` found that all queries have rows in `out`, and no other task writes to the
+    // columns of this head in these rows.
+    unsafe {
+        product([count, seen, width], left, right, 1.0, out.data.add(first), out.row);
+    }
 }
 
 /// Element (i, j) is `data[i * row + j * column]`.
@@ -115,28 +156,33 @@ impl Matrix<'_> {
     }
 }
 
-/// `out[rows, columns] = scale · left[rows, inner] · right[inner, columns]`, by one thread.
-fn product(
+/// `out[rows, columns] = scale · left[rows, inner] · right[inner, columns]`, by one thread; a row of
+/// `out` begins `stride` after the one before.
+///
+/// # Safety
+/// `out` must be valid for writes to all of these elements, and nobody else use them meanwhile.
+unsafe fn product(
     [rows, inner, columns]: [usize; 3],
     left: Matrix,
     right: Matrix,
     scale: f32,
-    out: &mut [f32],
+    out: *mut f32,
+    stride: usize,
 ) {
     if rows * inner * columns == 0 {
         return;
     }
     assert!(left.holds(rows, inner) && right.holds(inner, columns));
-    assert!(out.len() >= rows * columns);
-    // SAFETY: the last element of each of the three matrices was found to be inside its slice.
+    // SAFETY: the last elements of left and right were found to be inside their slices, and the
+    // caller answers for the output.
     unsafe {
         gemm::gemm(
             rows,
             columns,
             inner,
-            out.as_mut_ptr(),
+            out,
             1,
-            columns as isize,
+            stride as isize,
             false,
             left.data.as_ptr(),
             left.column as isize,
@@ -227,35 +273,29 @@ mod tests {
 
     /// The definition, in f64.
     fn plain(query: Heads, keys: Heads, values: Heads, shape: &Shape) -> Vec<f32> {
-        let queries: usize = shape.windows.iter().map(|&(_, length)| length).sum();
         let mut out = Vec::new();
-        for head in 0..shape.heads {
-            for &(start, length) in &shape.windows {
-                for token in start..start + length {
-                    let seen = match shape.causal {
-                        Some(keys) => 0..keys - queries + token + 1,
-                        None => start..start + length,
-                    };
-                    let at = |heads: Heads, head: usize, token: usize, i: usize| {
-                        f64::from(
-                            heads.data[token * heads.token_stride + head * heads.head_stride + i],
-                        )
-                    };
-                    let shared = head / shape.group;
-                    let score = |key: usize| {
-                        let dot: f64 = (0..shape.width)
-                            .map(|i| at(query, head, token, i) * at(keys, shared, key, i))
-                            .sum();
-                        (dot / (shape.width as f64).sqrt()).exp()
-                    };
-                    let weights: Vec<f64> = seen.clone().map(score).collect();
-                    let whole: f64 = weights.iter().sum();
-                    out.extend((0..shape.width).map(|i| {
-                        let sum =
-                            |(key, weight): (usize, &f64)| weight * at(values, shared, key, i);
-                        (seen.clone().zip(&weights).map(sum).sum::<f64>() / whole) as f32
-                    }));
-                }
+        let at = |heads: Heads, head: usize, token: usize, i: usize| {
+            f64::from(heads.data[token * heads.token_stride + head * heads.head_stride + i])
+        };
+        for Window { queries, keys: all } in &shape.windows {
+            for (token, head) in
+                queries.clone().flat_map(|token| (0..shape.heads).map(move |head| (token, head)))
+            {
+                let unseen = if shape.causal { queries.end - 1 - token } else { 0 };
+                let seen = all.start..all.end - unseen;
+                let shared = head / shape.group;
+                let score = |key: usize| {
+                    let dot: f64 = (0..shape.width)
+                        .map(|i| at(query, head, token, i) * at(keys, shared, key, i))
+                        .sum();
+                    (dot / (shape.width as f64).sqrt()).exp()
+                };
+                let weights: Vec<f64> = seen.clone().map(score).collect();
+                let whole: f64 = weights.iter().sum();
+                out.extend((0..shape.width).map(|i| {
+                    let sum = |(key, weight): (usize, &f64)| weight * at(values, shared, key, i);
+                    (seen.clone().zip(&weights).map(sum).sum::<f64>() / whole) as f32
+                }));
             }
         }
         out
@@ -266,15 +306,19 @@ mod tests {
         let numbers = |name: &str, count: usize| {
             crate::checkpoint::random::Formula::scaled(name, 2.0).values(count)
         };
+        let window = |queries, keys| Window { queries, keys };
         let cases = [
-            (4, 2, 16, vec![(0, 150)], Some(150)),
-            (4, 2, 16, vec![(0, 3)], Some(70)),
-            (2, 1, 20, vec![(0, 64), (64, 64), (128, 65), (193, 1)], None),
-            (3, 3, 8, vec![(0, 129)], None),
+            (4, 2, 16, vec![window(0..150, 0..150)], true),
+            (4, 2, 16, vec![window(0..3, 0..70)], true),
+            (2, 1, 20, [0..64, 64..128, 128..193, 193..194].map(Window::of).to_vec(), false),
+            (3, 3, 8, vec![Window::of(0..129)], false),
+            // Few queries of many keys, and the other way around.
+            (2, 1, 12, vec![window(0..5, 0..100), window(5..70, 100..103)], false),
         ];
         for (heads, group, width, windows, causal) in cases {
-            let queries: usize = windows.iter().map(|&(_, length)| length).sum();
-            let (seen, kv_heads) = (causal.unwrap_or(queries), heads / group);
+            let queries = windows.iter().map(|window| window.queries.end).max().unwrap();
+            let seen = windows.iter().map(|window| window.keys.end).max().unwrap();
+            let kv_heads = heads / group;
             let query = numbers("query", queries * heads * width);
             let keys = numbers("keys", seen * kv_heads * width);
             let values = numbers("values", seen * kv_heads * width);
@@ -286,7 +330,8 @@ mod tests {
                 head_stride: seen * width,
             });
             let shape = Shape { heads, group, width, windows, causal };
-            let found = attend(query, keys, values, &shape);
+            let mut found = vec![f32::NAN; queries * heads * width];
+            attend(query, keys, values, &shape, &mut found);
             let expected = plain(query, keys, values, &shape);
             assert_eq!(found.len(), expected.len());
             for (found, expected) in found.iter().zip(&expected) {

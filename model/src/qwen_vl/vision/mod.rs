@@ -9,7 +9,7 @@ use burn::tensor::{Device, Int, Tensor, TensorData};
 
 use super::config::{Attention, VisionConfig};
 use crate::checkpoint::Error;
-use crate::layers::{Linear, Norm, gelu};
+use crate::layers::{Kernel, Linear, Norm, gelu};
 use crate::load::Loader;
 use block::Block;
 pub use window::{Grid, Order};
@@ -23,6 +23,8 @@ pub struct VisionTower {
     merger: Vec<Linear>,
     #[module(skip)]
     config: VisionConfig,
+    #[module(skip)]
+    kernel: Kernel,
 }
 
 impl VisionTower {
@@ -40,7 +42,7 @@ impl VisionTower {
             .collect::<Result<_, _>>()?;
         let norm = block::load_norm(loader, "visual.merger.ln_q", width, &config.attention)?;
         Ok(Self {
-            patch_embed: Linear::load_kernel(loader, "visual.patch_embed.proj", kernel)?,
+            patch_embed: Linear::load_kernel(loader, "visual.patch_embed.proj", &kernel)?,
             blocks,
             merger_norm: norm,
             merger: vec![
@@ -48,6 +50,7 @@ impl VisionTower {
                 Linear::load(loader, "visual.merger.mlp.2", [config.out_hidden_size, merged])?,
             ],
             config: config.clone(),
+            kernel: loader.placement().kernel(),
         })
     }
 
@@ -85,7 +88,7 @@ impl VisionTower {
         }
         let [count, width] = x.dims();
         let x = self.merger_norm.forward(x).reshape([count / unit, width * unit]);
-        let x = self.merger[1].forward(gelu(self.merger[0].forward(x)));
+        let x = self.merger[1].forward(gelu(self.kernel, self.merger[0].forward(x)));
         permute(x, &inverse, 1, &device)
     }
 

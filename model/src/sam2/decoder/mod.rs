@@ -1,0 +1,161 @@
+//! The mask decoder: from image embedding and prompt tokens to logits of masks and what they are worth.
+
+mod two_way;
+
+use burn::module::{Module, Param};
+use burn::tensor::Tensor;
+
+use super::config::Config;
+use crate::checkpoint::Error;
+use crate::layers::{Kernel, LayerNorm, Linear, gelu};
+use crate::load::Loader;
+use two_way::TwoWay;
+
+/// ε of the norm between the upscaling convolutions.
+const NORM_EPSILON: f64 = 1e-6;
+
+/// Linear layers with max(0, x) between them.
+#[derive(Module, Debug)]
+struct Mlp {
+    layers: Vec<Linear>,
+}
+
+/// The mask decoder.
+#[derive(Module, Debug)]
+pub struct MaskDecoder {
+    /// One token for the object's score, one for IoU, and one for each mask: `[1, tokens, width]`.
+    tokens: Param<Tensor<3>>,
+    transformer: TwoWay,
+    upscale: [Linear; 2],
+    norm: LayerNorm,
+    /// From each mask's token to what its pixels are multiplied by.
+    hyper: Vec<Mlp>,
+    iou: Mlp,
+    object_score: Mlp,
+    /// Narrow the two finest levels, the finest first.
+    fine: [Linear; 2],
+    grid: usize,
+    #[module(skip)]
+    kernel: Kernel,
+}
+
+/// What the decoder says of each object, for all of its mask tokens.
+pub(super) struct Output {
+    /// `[objects, masks, side x side]`.
+    pub logits: Tensor<3>,
+    /// `[objects, masks]`, from 0 to 1.
+    pub ious: Tensor<2>,
+    /// `[objects, 1]`, logits.
+    pub object_scores: Tensor<2>,
+}
+
+impl MaskDecoder {
+    /// Loads what begins with `{name}.`.
+    ///
+    /// # Errors
+    /// Where a parameter is missing or of another shape.
+    pub fn load(loader: &mut Loader, name: &str, config: &Config) -> Result<Self, Error> {
+        let width = config.neck.width;
+        let masks = config.decoder.multimasks + 1;
+        let mut token = |part: &str, count: usize| {
+            let name = format!("{name}.{part}.weight");
+            let tokens = loader.tensor(&name, [count, width])?.val();
+            Ok::<Tensor<3>, Error>(tokens.unsqueeze_dim(0))
+        };
+        let tokens = vec![
+            token("obj_score_token", 1)?,
+            token("iou_token", 1)?,
+            token("mask_tokens", masks)?,
+        ];
+        let upscale = [
+            Linear::load_spread(loader, &format!("{name}.output_upscaling.0"), [width, width / 4])?,
+            Linear::load_spread(
+                loader,
+                &format!("{name}.output_upscaling.3"),
+                [width / 4, width / 8],
+            )?,
+        ];
+        let hyper = |i: usize| {
+            let name = format!("{name}.output_hypernetworks_mlps.{i}");
+            Mlp::load(loader, &name, &[width, width, width, width / 8])
+        };
+        let hyper = (0..masks).map(hyper).collect::<Result<_, _>>()?;
+        let mut iou_widths = vec![config.decoder.iou_width; config.decoder.iou_layers + 1];
+        iou_widths[0] = width;
+        iou_widths[config.decoder.iou_layers] = masks;
+        let mut fine = |part: &str, width: usize| {
+            let shape = [width, config.neck.width, 1, 1];
+            Linear::load_convolution(loader, &format!("{name}.{part}"), &shape)
+        };
+        let fine = [fine("conv_s0", width / 8)?, fine("conv_s1", width / 4)?];
+        let norm = format!("{name}.output_upscaling.1");
+        Ok(Self {
+            tokens: Param::from_tensor(Tensor::cat(tokens, 1)),
+            transformer: TwoWay::load(loader, &format!("{name}.transformer"), config)?,
+            upscale,
+            norm: LayerNorm::load(loader, &norm, width / 4, NORM_EPSILON)?,
+            hyper,
+            iou: Mlp::load(loader, &format!("{name}.iou_prediction_head"), &iou_widths)?,
+            object_score: Mlp::load(
+                loader,
+                &format!("{name}.pred_obj_score_head"),
+                &[width, width, width, 1],
+            )?,
+            fine,
+            grid: config.grid(),
+            kernel: loader.placement().kernel(),
+        })
+    }
+
+    /// The two finest levels at the widths at which masks need them.
+    pub(super) fn narrow(&self, finest: Tensor<4>, fine: Tensor<4>) -> [Tensor<4>; 2] {
+        [self.fine[0].forward(finest), self.fine[1].forward(fine)]
+    }
+
+    /// Masks of objects whose prompts are `[objects, tokens, width]`, in an image `[objects, cells,
+    /// width]` to which their masks were added; `fine` is [`MaskDecoder::narrow`] of one image.
+    pub(super) fn forward(
+        &self,
+        prompts: Option<Tensor<3>>,
+        image: Tensor<3>,
+        places: &Tensor<3>,
+        fine: [Tensor<4>; 2],
+    ) -> Output {
+        let [objects, _, width] = image.dims();
+        let own = self.tokens.val();
+        let count = own.dims()[1];
+        let own = own.expand([objects, count, width]);
+        let tokens = match prompts {
+            Some(prompts) => Tensor::cat(vec![own, prompts], 1),
+            None => own,
+        };
+        let (tokens, image) = self.transformer.forward(tokens, image, places);
+        let token = |i: usize| tokens.clone().narrow(1, i, 1);
+        let pixels = self.upscale(image, fine);
+        let hyper = self.hyper.iter().enumerate().map(|(i, mlp)| mlp.forward(token(2 + i)));
+        let hyper = Tensor::cat(hyper.collect(), 1);
+        let ious = burn::tensor::activation::sigmoid(self.iou.forward(token(1)));
+        Output {
+            logits: hyper.matmul(pixels.swap_dims(1, 2)),
+            ious: ious.squeeze_dim(1),
+            object_scores: self.object_score.forward(token(0)).squeeze_dim(1),
+        }
+    }
+
+    /// From cells `[objects, cells, width]` to pixels `[objects, 16 cells, width / 8]`.
+    fn upscale(&self, image: Tensor<3>, [finest, fine]: [Tensor<4>; 2]) -> Tensor<3> {
+        let [objects, _, width] = image.dims();
+        let image = image.reshape([objects, self.grid, self.grid, width]);
+        let x = spread(self.upscale[0].forward(image)) + fine;
+        let x = gelu(self.kernel, self.norm.forward(x));
+        let x = gelu(self.kernel, spread(self.upscale[1].forward(x)) + finest);
+        x.reshape([objects, 16 * self.grid * self.grid, width / 8])
+    }
+}
+
+/// Pixels of four times the width as two by two.
+fn spread(x: Tensor<4>) -> Tensor<4> {
+    let [count, rows, columns, width] = x.dims();
+    let x = x.reshape([count * rows, columns, 2, width / 2]).swap_dims(1, 2);
+    x.reshape([count, 2 * rows, 2 * columns, width / 4])
+}

@@ -1,0 +1,222 @@
+//! SAM 2 on images: embedded once, asked often.
+
+use burn::module::{Module, Param};
+use burn::tensor::{DType, Device, Tensor};
+
+use super::config::Config;
+use super::decoder::{self, MaskDecoder};
+use super::neck::Neck;
+use super::prompt::{Prompt, PromptEncoder};
+use super::trunk::Trunk;
+use crate::checkpoint::{Checkpoint, Error};
+use crate::load::{Loader, Placement};
+
+/// Objects that are decoded together.
+const OBJECTS: usize = 4;
+
+/// Parameters that only video needs: names that begin so are not loaded.
+pub const OF_VIDEO: [&str; 8] = [
+    "memory_attention.",
+    "memory_encoder.",
+    "maskmem_tpos_enc",
+    "mask_downsample.",
+    "no_mem_pos_enc",
+    "no_obj_embed_spatial",
+    "no_obj_ptr",
+    "obj_ptr",
+];
+
+/// The image predictor's network.
+#[derive(Debug)]
+pub struct Sam2 {
+    network: Network,
+    /// Where the cells of the embedding are: `[1, cells, width]`.
+    places: Tensor<3>,
+    config: Config,
+    placement: Placement,
+}
+
+#[derive(Module, Debug)]
+struct Network {
+    trunk: Trunk,
+    neck: Neck,
+    /// What is added to an image that has none before it.
+    no_memory: Param<Tensor<3>>,
+    prompt: PromptEncoder,
+    decoder: MaskDecoder,
+}
+
+/// What the network knows of some images.
+#[derive(Clone, Debug)]
+pub struct Embedding {
+    /// `[images, cells, width]`.
+    pub(super) image: Tensor<3>,
+    /// The finest level and the next, at the widths at which masks need them: `[images, side, side,
+    /// width]`.
+    pub(super) fine: [Tensor<4>; 2],
+}
+
+/// Which masks are asked for.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Output {
+    /// Several, of which one may be chosen by its predicted IoU.
+    #[default]
+    Multimask,
+    /// One: that of the first token, or the best of the others where it is not stable.
+    Single,
+}
+
+/// Masks of some objects.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Decoded {
+    /// Masks for each object.
+    pub masks: usize,
+    /// Pixels along a side of a mask.
+    pub side: usize,
+    /// `[objects, masks, side, side]`: above 0 is inside.
+    pub logits: Vec<f32>,
+    /// `[objects, masks]`: predicted IoU, from 0 to 1.
+    pub ious: Vec<f32>,
+    /// `[objects]`: above 0 where the network sees an object. The published image predictor does not
+    /// look at it.
+    pub object_scores: Vec<f32>,
+}
+
+impl Network {
+    fn load(loader: &mut Loader, config: &Config) -> Result<Self, Error> {
+        for name in OF_VIDEO {
+            loader.ignore(name);
+        }
+        Ok(Self {
+            trunk: Trunk::load(loader, "image_encoder.trunk", &config.trunk, config.image_size)?,
+            neck: Neck::load(loader, "image_encoder.neck", &config.neck, &config.trunk)?,
+            no_memory: loader.tensor("no_mem_embed", [1, 1, config.neck.width])?,
+            prompt: PromptEncoder::load(loader, "sam_prompt_encoder", config)?,
+            decoder: MaskDecoder::load(loader, "sam_mask_decoder", config)?,
+        })
+    }
+}
+
+/// Name and shape of each parameter of the image predictor.
+pub fn parameters(config: &Config) -> Vec<(String, Vec<usize>)> {
+    let mut loader = Loader::listing();
+    // Only a checkpoint can be at fault.
+    let _ = Network::load(&mut loader, config);
+    loader.asked()
+}
+
+impl Sam2 {
+    /// Loads a checkpoint, as published.
+    ///
+    /// # Errors
+    /// Where a parameter is missing, left over or of another shape.
+    pub fn load(
+        checkpoint: &Checkpoint,
+        config: Config,
+        placement: Placement,
+    ) -> Result<Self, Error> {
+        let mut loader = Loader::new(checkpoint, placement.clone());
+        let network = Network::load(&mut loader, &config)?;
+        loader.finish()?;
+        let places = network.prompt.places((&placement.device, placement.dtype()));
+        Ok(Self { network, places, config, placement })
+    }
+
+    /// What it is made of.
+    pub fn config(&self) -> &Config {
+        &self.config
+    }
+
+    /// Where its tensors are.
+    pub fn device(&self) -> &Device {
+        &self.placement.device
+    }
+
+    /// Dtype of its activations.
+    pub fn dtype(&self) -> DType {
+        self.placement.dtype()
+    }
+
+    /// The outputs of the trunk's stages, `[images, grid, grid, width]`, of pixels as [`Sam2::embed`]
+    /// takes them.
+    pub fn stages(&self, pixels: Tensor<4>) -> [Tensor<4>; 4] {
+        self.network.trunk.forward(pixels)
+    }
+
+    /// The levels of the feature pyramid, the finest first, of [`Sam2::stages`].
+    pub fn levels(&self, stages: [Tensor<4>; 4]) -> [Tensor<4>; 3] {
+        self.network.neck.forward(stages)
+    }
+
+    /// What there is to know of images: normalised pixels `[images, side, side, 3]`, side being
+    /// [`Config::image_size`].
+    ///
+    /// # Panics
+    /// If the sides are others.
+    pub fn embed(&self, pixels: Tensor<4>) -> Embedding {
+        let side = self.config.image_size;
+        assert_eq!(pixels.dims()[1..], [side, side, 3], "pixels of an image");
+        let [finest, fine, coarse] = self.levels(self.stages(pixels));
+        let [images, rows, columns, width] = coarse.dims();
+        let image = coarse.reshape([images, rows * columns, width]);
+        let image = image + self.network.no_memory.val();
+        Embedding { image, fine: self.network.decoder.narrow(finest, fine) }
+    }
+
+    /// Masks of objects in one of the embedded images, in the order of their prompts.
+    ///
+    /// # Panics
+    /// If there is no such image, or a mask has not [`Config::mask_side`] squared numbers.
+    pub fn decode(
+        &self,
+        embedding: &Embedding,
+        image: usize,
+        prompts: &[Prompt],
+        output: Output,
+    ) -> Decoded {
+        let embedding = embedding.of(image);
+        let masks = if output == Output::Single { 1 } else { self.config.decoder.multimasks };
+        let side = self.config.mask_side();
+        let mut decoded = Decoded {
+            masks,
+            side,
+            logits: vec![0.0; prompts.len() * masks * side * side],
+            ious: vec![0.0; prompts.len() * masks],
+            object_scores: vec![0.0; prompts.len()],
+        };
+        let tokens: Vec<Vec<f32>> =
+            prompts.iter().map(|prompt| self.network.prompt.tokens(prompt)).collect();
+        // Prompts of one length go together.
+        let mut order: Vec<usize> = (0..prompts.len()).collect();
+        order.sort_by_key(|&i| tokens[i].len());
+        let groups = order.chunk_by(|&a, &b| tokens[a].len() == tokens[b].len());
+        for group in groups.flat_map(|group| group.chunks(OBJECTS)) {
+            let together = self.together(&embedding, group, prompts, &tokens);
+            decoded.put(group, self.choose(together, output));
+        }
+        decoded
+    }
+
+    /// All masks of some of the prompts, all of one length.
+    fn together(
+        &self,
+        embedding: &Embedding,
+        group: &[usize],
+        prompts: &[Prompt],
+        tokens: &[Vec<f32>],
+    ) -> decoder::Output {
+        let options = (self.device(), self.dtype());
+        let width = self.config.neck.width;
+        let length = tokens[group[0]].len() / width;
+        let sparse: Vec<f32> = group.iter().flat_map(|&i| tokens[i].iter().copied()).collect();
+        let sparse = (length > 0).then(|| {
+            let shape = [group.len(), length, width];
+            Tensor::from_data(burn::tensor::TensorData::new(sparse, shape), options)
+        });
+        let asked: Vec<&Prompt> = group.iter().map(|&i| &prompts[i]).collect();
+        let image = embedding.image.clone() + self.network.prompt.dense(&asked, options);
+        let [_, cells, _] = image.dims();
+        let image = image.expand([group.len(), cells, width]);
+        self.network.decoder.forward(sparse, image, &self.places, embedding.fine.clone())
+    }
+}

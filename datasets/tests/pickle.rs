@@ -2,7 +2,7 @@
 #![allow(clippy::unwrap_used)] // clippy exempts test functions only, not their helpers
 
 use proptest::prelude::*;
-use segzero_datasets::pickle::{Pickle, PickleFault, Value, parse};
+use segzero_datasets::pickle::{Pickle, PickleFault, Value, parse, parse_naming};
 use segzero_test_support::fixture;
 use serde_json::json;
 
@@ -23,6 +23,7 @@ fn to_json(pickle: &Pickle<'_>, value: Value<'_>) -> serde_json::Value {
             let entry = |(k, v)| (pickle.text(k).unwrap().to_owned(), to_json(pickle, v));
             serde_json::Value::Object(entries.map(entry).collect())
         }
+        other => panic!("{}", other.type_name()),
     }
 }
 
@@ -191,6 +192,48 @@ fn python_objects_are_named_and_not_executed() {
 }
 
 #[test]
+fn objects_that_may_be_named_are_written_down() {
+    const NAMES: &[&str] = &["collections.OrderedDict", "torch.FloatStorage"];
+    // OrderedDict() with an entry and an attribute; the entry is a persistent reference.
+    let protocol_2 = b"\x80\x02ccollections\nOrderedDict\nq\0)R(U\x01actorch\nFloatStorage\n\
+        U\x010\x86Qu}U\x01xK\x01sb."
+        .as_slice();
+    let protocol_4 = b"\x80\x04\x8c\x0bcollections\x94\x8c\x0bOrderedDict\x94\x93)R(\x8c\x01a\
+        \x8c\x05torch\x8c\x0cFloatStorage\x93\x8c\x010\x86Qu."
+        .as_slice();
+    for bytes in [protocol_2, protocol_4] {
+        let pickle = parse_naming(bytes, NAMES).unwrap();
+        let root = pickle.root();
+        assert_eq!(pickle.call(root), Some(("collections.OrderedDict", &[][..])));
+        assert_eq!(pickle.entries(root).unwrap().count(), 1);
+        let id = pickle.persistent(pickle.get(root, "a").unwrap()).unwrap();
+        let [storage, key] = pickle.items(id).unwrap() else { panic!("two items") };
+        assert_eq!(*storage, Value::Object("torch.FloatStorage"));
+        assert_eq!(pickle.text(*key), Some("0"));
+        assert_eq!(parse(bytes).unwrap_err().fault, {
+            PickleFault::Global { name: "collections.OrderedDict".to_owned() }
+        });
+    }
+    let fault = |bytes: &[u8]| parse_naming(bytes, NAMES).unwrap_err().fault;
+    let global = |name: &str| PickleFault::Global { name: name.to_owned() };
+    assert_eq!(fault(b"cos\nsystem\n(S'echo pwned'\ntR."), global("os.system"));
+    assert_eq!(fault(b"ccollections.Ordered\nDict\n."), global("collections.Ordered.Dict"));
+    assert_eq!(fault(b"ccollections\n\n."), global("collections."));
+    assert_eq!(fault(b"(icollections\nOrderedDict\n."), global("collections.OrderedDict"));
+    let call = b"ccollections\nOrderedDict\n)R".as_slice();
+    for (rest, opcode) in [
+        (b")R.".as_slice(), "REDUCE"), // what was made is not called
+        (b"0ccollections\nOrderedDict\n]R.", "REDUCE"),
+        (b"0ccollections\nOrderedDict\n}b.", "BUILD"),
+        (b"0ccollections\nOrderedDict\n)\x81.", "NEWOBJ"),
+        (b"0N\x97.", "NEXT_BUFFER"),
+    ] {
+        assert_eq!(fault(&[call, rest].concat()), PickleFault::Refused { opcode });
+    }
+    assert_eq!(fault(&[call, b"Na."].concat()), PickleFault::Type { expected: "a list" });
+}
+
+#[test]
 fn a_page_instead_of_a_pickle_gets_a_hint() {
     let error = parse(b"<!DOCTYPE html>").unwrap_err();
     assert_eq!((error.offset, &error.fault), (0, &PickleFault::Opcode { opcode: b'<' }));
@@ -288,6 +331,8 @@ fn opcodes() -> impl Strategy<Value = Vec<u8>> {
         1 => Just(b"Vx\\u00e9\n".to_vec()),
         1 => Just(b"I12\n".to_vec()),
         1 => Just(b"X\x02\0\0\0ab".to_vec()),
+        2 => Just(b"ca\nb\n)R".to_vec()),
+        1 => prop::sample::select(&b"RbQ\x93"[..]).prop_map(|b| vec![b]),
         1 => any::<u8>().prop_map(|b| vec![b]),
     ];
     prop::collection::vec(opcode, 0..200).prop_map(|parts| parts.concat())
@@ -320,12 +365,16 @@ proptest! {
 
 /// No panic; and no container can hold more values than the input has bytes.
 fn check_linear(bytes: &[u8]) -> Result<(), TestCaseError> {
-    match parse(bytes) {
-        Ok(pickle) => {
-            let items = pickle.items(pickle.root()).map_or(0, <[_]>::len);
-            prop_assert!(items <= bytes.len());
+    for pickle in [parse(bytes), parse_naming(bytes, &["a.b"])] {
+        match pickle {
+            Ok(pickle) => {
+                let items = pickle.items(pickle.root()).map_or(0, <[_]>::len);
+                prop_assert!(items <= bytes.len());
+                let entries = pickle.entries(pickle.root()).map_or(0, Iterator::count);
+                prop_assert!(entries <= bytes.len());
+            }
+            Err(e) => prop_assert!(e.offset <= bytes.len() && !e.to_string().is_empty()),
         }
-        Err(error) => prop_assert!(error.offset <= bytes.len() && !error.to_string().is_empty()),
     }
     Ok(())
 }

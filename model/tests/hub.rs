@@ -408,10 +408,11 @@ fn what_is_no_hub_is_said_to_be_none() {
 #[test]
 fn a_model_without_safetensors_says_what_it_has() {
     let mut files = model();
-    files.retain(|file, _| !file.contains("safetensors"));
+    files.retain(|file, _| !file.contains("safetensors") && !file.ends_with(".bin"));
+    files.insert("model.gguf".to_owned(), Vec::new());
     let (_server, _storage, hub, _home) = world(files);
     let error = resolve(&hub, "org/tiny").unwrap_err();
-    assert!(error.to_string().ends_with("here, only pytorch_model.bin"), "{error}");
+    assert!(error.to_string().ends_with("here, only model.gguf"), "{error}");
     assert!(error.hint().unwrap().contains("safe_serialization"));
 }
 

@@ -10,7 +10,20 @@ use super::{Handle, Pickle, PickleError, PickleFault, Value};
 /// # Errors
 /// Anything but plain data, and malformed input; the error states the byte.
 pub fn parse(input: &[u8]) -> Result<Pickle<'_>, PickleError> {
-    let mut machine = Machine::new(input);
+    parse_naming(input, &[])
+}
+
+/// Reads a pickle that may name these Python objects, each as `module.name`. Still nothing is
+/// imported or called: a name is [`Value::Object`], what would be called is [`Value::Call`], and
+/// state that would be given to an object (BUILD) is left out.
+///
+/// # Errors
+/// Any other object, opcodes that make one otherwise, and malformed input; the error states the byte.
+pub fn parse_naming<'a>(
+    input: &'a [u8],
+    objects: &'static [&'static str],
+) -> Result<Pickle<'a>, PickleError> {
+    let mut machine = Machine::new(input, objects);
     loop {
         let offset = machine.at;
         match machine.step() {
@@ -29,25 +42,28 @@ enum Step<'a> {
     Stop(Value<'a>),
 }
 
-type Outcome<T> = Result<T, PickleFault>;
+pub(super) type Outcome<T> = Result<T, PickleFault>;
 
-struct Machine<'a> {
+pub(super) struct Machine<'a> {
     input: &'a [u8],
+    /// Names of Python objects that may be stated.
+    pub(super) objects: &'static [&'static str],
     at: usize,
-    stack: Vec<Value<'a>>,
+    pub(super) stack: Vec<Value<'a>>,
     /// Stack heights at which MARKs stand; nothing pops through the topmost.
     marks: Vec<usize>,
     memo: Vec<Option<Value<'a>>>,
     containers: Vec<Vec<Value<'a>>>,
-    decoded: Vec<String>,
+    pub(super) decoded: Vec<String>,
     /// Index that MEMOIZE stores at: the number of entries stored so far.
     memoized: usize,
 }
 
 impl<'a> Machine<'a> {
-    fn new(input: &'a [u8]) -> Self {
+    fn new(input: &'a [u8], objects: &'static [&'static str]) -> Self {
         Self {
             input,
+            objects,
             at: 0,
             stack: Vec::new(),
             marks: Vec::new(),
@@ -206,53 +222,7 @@ impl<'a> Machine<'a> {
                 let length = u64::from_le_bytes(self.array()?);
                 self.check_length(length).map(drop)
             }
-            _ => Err(self.refuse(opcode)),
-        }
-    }
-
-    /// The error of an opcode that is not data, with the name of the object where it has one.
-    fn refuse(&mut self, opcode: u8) -> PickleFault {
-        let opcode = match opcode {
-            b'c' | b'i' => {
-                let mut word = || Some(String::from_utf8_lossy(self.line().ok()?).into_owned());
-                return match (word(), word()) {
-                    (Some(module), Some(name)) => global(&module, &name),
-                    _ => PickleFault::Truncated,
-                };
-            }
-            0x93 => {
-                let words: Vec<&str> =
-                    self.stack.iter().rev().take(2).filter_map(|&value| self.str(value)).collect();
-                return match words[..] {
-                    [name, module] => global(module, name),
-                    _ => PickleFault::Refused { opcode: "STACK_GLOBAL" },
-                };
-            }
-            b'R' => "REDUCE",
-            b'b' => "BUILD",
-            b'o' => "OBJ",
-            0x81 => "NEWOBJ",
-            0x92 => "NEWOBJ_EX",
-            b'P' => "PERSID",
-            b'Q' => "BINPERSID",
-            0x82 => "EXT1",
-            0x83 => "EXT2",
-            0x84 => "EXT4",
-            0x97 => "NEXT_BUFFER",
-            0x98 => "READONLY_BUFFER",
-            0x8f => "EMPTY_SET",
-            0x90 => "ADDITEMS",
-            0x91 => "FROZENSET",
-            _ => return PickleFault::Opcode { opcode },
-        };
-        PickleFault::Refused { opcode }
-    }
-
-    fn str(&self, value: Value<'a>) -> Option<&str> {
-        match value {
-            Value::Text(text) => Some(text),
-            Value::Decoded(handle) => self.decoded.get(handle.0 as usize).map(String::as_str),
-            _ => None,
+            _ => self.object(opcode),
         }
     }
 
@@ -290,7 +260,7 @@ impl<'a> Machine<'a> {
     }
 
     /// Up to the next newline, which is consumed and left out.
-    fn line(&mut self) -> Outcome<&'a [u8]> {
+    pub(super) fn line(&mut self) -> Outcome<&'a [u8]> {
         let rest = &self.input[self.at..];
         let end = rest.iter().position(|&b| b == b'\n').ok_or(PickleFault::Truncated)?;
         self.at += end + 1;
@@ -330,7 +300,7 @@ impl<'a> Machine<'a> {
         self.marks.last().copied().unwrap_or(0)
     }
 
-    fn height_below(&self, count: usize) -> Outcome<usize> {
+    pub(super) fn height_below(&self, count: usize) -> Outcome<usize> {
         let height = self.stack.len().checked_sub(count).ok_or(PickleFault::StackUnderflow)?;
         if height < self.floor() { Err(PickleFault::StackUnderflow) } else { Ok(height) }
     }
@@ -339,7 +309,7 @@ impl<'a> Machine<'a> {
         Ok(self.stack[self.height_below(1)?])
     }
 
-    fn pop(&mut self) -> Outcome<Value<'a>> {
+    pub(super) fn pop(&mut self) -> Outcome<Value<'a>> {
         let value = self.top()?;
         self.stack.pop();
         Ok(value)
@@ -350,7 +320,7 @@ impl<'a> Machine<'a> {
         Ok(self.stack.split_off(start))
     }
 
-    fn push_container(
+    pub(super) fn push_container(
         &mut self,
         make: fn(Handle) -> Value<'a>,
         content: Vec<Value<'a>>,
@@ -367,7 +337,7 @@ impl<'a> Machine<'a> {
         let target = target.ok_or(PickleFault::StackUnderflow)?;
         let handle = match (kind, self.stack[target]) {
             (Kind::List, Value::List(handle)) => handle,
-            (Kind::Dict, Value::Dict(handle)) => {
+            (Kind::Dict, Value::Dict(handle) | Value::Call(handle)) => {
                 check_entries(&self.stack[start..])?;
                 handle
             }
@@ -411,12 +381,6 @@ impl<'a> Machine<'a> {
 enum Kind {
     List,
     Dict,
-}
-
-fn global(module: &str, name: &str) -> PickleFault {
-    // Names are short; a long one is an attempt at something and need not fill the terminal.
-    let name = format!("{module}.{name}").chars().take(120).collect();
-    PickleFault::Global { name }
 }
 
 fn next_handle(length: usize) -> Outcome<Handle> {

@@ -1,10 +1,11 @@
 //! A reader of Python pickles that hold data only, as REFER's `refs(SPLITBY).p` do.
 //!
 //! Protocols 0 to 5 are read; nothing is ever imported, called or built: an opcode that would
-//! (GLOBAL, REDUCE, BUILD, ...) is an error that names it. Memory is linear in the length of the
-//! input whatever it says, because containers live in one flat arena and values refer to them by
-//! index: sharing through the memo costs nothing, cycles do not leak, and neither reading nor
-//! dropping recurses. The opcodes are those of Python's `pickletools` documentation.
+//! (GLOBAL, REDUCE, BUILD, ...) is an error that names it, unless [`parse_naming`] is told of the
+//! object; then it is written down, and the reader of that format says what it means. Memory is linear
+//! in the length of the input whatever it says, because containers live in one flat arena and values
+//! refer to them by index: sharing through the memo costs nothing, cycles do not leak, and neither
+//! reading nor dropping recurses. The opcodes are those of Python's `pickletools` documentation.
 //!
 //! ```
 //! let pickle = segzero_datasets::pickle::parse(b"(lp0\nS'it\\'s'\np1\naI7\na.").unwrap();
@@ -16,9 +17,10 @@
 mod error;
 mod literal;
 mod machine;
+mod object;
 
 pub use error::{PickleError, PickleFault};
-pub use machine::parse;
+pub use machine::{parse, parse_naming};
 
 /// One Python value. Containers and decoded texts are handles into their [`Pickle`].
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -43,6 +45,12 @@ pub enum Value<'a> {
     Tuple(Handle),
     /// A dict; see [`Pickle::entries`].
     Dict(Handle),
+    /// A Python object, by a name that [`parse_naming`] was given.
+    Object(&'static str),
+    /// What calling such an object would make; see [`Pickle::call`] and [`Pickle::entries`].
+    Call(Handle),
+    /// What the writer keeps outside the pickle; see [`Pickle::persistent`].
+    Persistent(Handle),
 }
 
 /// Refers to a container or a decoded text of one [`Pickle`].
@@ -71,6 +79,9 @@ impl Value<'_> {
             Value::List(_) => "a list",
             Value::Tuple(_) => "a tuple",
             Value::Dict(_) => "a dict",
+            Value::Object(_) => "a Python object",
+            Value::Call(_) => "what a call makes",
+            Value::Persistent(_) => "a persistent reference",
         }
     }
 }
@@ -107,18 +118,38 @@ impl<'a> Pickle<'a> {
         }
     }
 
-    /// Keys and values of a dict, as they were set: of equal keys the last counts.
+    /// Keys and values of a dict, or of what a call makes, as they were set: of equal keys the last
+    /// counts.
     pub fn entries(
         &self,
         value: Value<'a>,
     ) -> Option<impl DoubleEndedIterator<Item = (Value<'a>, Value<'a>)> + '_> {
-        let Value::Dict(handle) = value else { return None };
-        Some(self.container(handle)?.chunks_exact(2).map(|pair| (pair[0], pair[1])))
+        let set = match value {
+            Value::Dict(handle) => self.container(handle)?,
+            Value::Call(handle) => self.container(handle)?.get(2..)?,
+            _ => return None,
+        };
+        Some(set.chunks_exact(2).map(|pair| (pair[0], pair[1])))
     }
 
     /// The value of a dict at a string key.
     pub fn get(&self, dict: Value<'a>, key: &str) -> Option<Value<'a>> {
         self.entries(dict)?.rev().find(|&(k, _)| self.text(k) == Some(key)).map(|(_, v)| v)
+    }
+
+    /// The object that a call calls, and its arguments.
+    pub fn call(&self, value: Value<'a>) -> Option<(&'static str, &[Value<'a>])> {
+        let Value::Call(handle) = value else { return None };
+        match self.container(handle)? {
+            [Value::Object(name), arguments, ..] => Some((name, self.items(*arguments)?)),
+            _ => None,
+        }
+    }
+
+    /// What identifies a value that is kept outside the pickle.
+    pub fn persistent(&self, value: Value<'a>) -> Option<Value<'a>> {
+        let Value::Persistent(handle) = value else { return None };
+        self.container(handle)?.first().copied()
     }
 
     fn container(&self, handle: Handle) -> Option<&[Value<'a>]> {

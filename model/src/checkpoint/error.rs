@@ -2,6 +2,8 @@
 
 use std::path::{Path, PathBuf};
 
+use super::is_torch;
+
 /// A fault of a checkpoint.
 #[derive(Debug, thiserror::Error)]
 #[error("`{}`{}: {kind}", path.display(), named(tensor))]
@@ -28,9 +30,12 @@ pub enum ErrorKind {
     #[error("{0}")]
     Json(#[from] serde_json::Error),
     /// A folder without weights that can be read.
-    #[error("no model.safetensors and no model.safetensors.index.json here{}", beside(found))]
+    #[error(
+        "no model.safetensors, no model.safetensors.index.json and no single .pt file here{}",
+        beside(found)
+    )]
     NoWeights {
-        /// Files that may have been meant.
+        /// Files that may have been meant: the first few.
         found: Vec<String>,
     },
     /// The pointer that git leaves where the file itself was not fetched.
@@ -39,9 +44,9 @@ pub enum ErrorKind {
     /// What a browser or a proxy saves when it was not given the file.
     #[error("this is a page of HTML, not weights")]
     Html,
-    /// What `torch.save` writes.
-    #[error("this is a PyTorch pickle, not safetensors")]
-    Pickle,
+    /// A file of `torch.save`.
+    #[error("{0}")]
+    Torch(#[from] super::TorchError),
     /// Too short to say how long its header is.
     #[error("{0} bytes are too few for a safetensors file")]
     TooShort(u64),
@@ -175,6 +180,14 @@ fn size(bytes: &Option<u64>) -> String {
     bytes.map_or("more than can be counted".to_owned(), |bytes| bytes.to_string())
 }
 
+impl ErrorKind {
+    /// [`ErrorKind::NoWeights`] beside these files.
+    pub(super) fn no_weights(mut found: Vec<String>) -> Self {
+        found.truncate(3);
+        Self::NoWeights { found }
+    }
+}
+
 impl Error {
     /// A fault of a whole file or folder.
     pub fn new(path: impl AsRef<Path>, kind: impl Into<ErrorKind>) -> Self {
@@ -193,8 +206,9 @@ impl Error {
         let text = match &self.kind {
             ErrorKind::LfsPointer(_) => "run `git lfs pull` in that folder",
             ErrorKind::Html => "download the file again; a gated model needs a token (HF_TOKEN)",
-            ErrorKind::Pickle => {
-                "save the model with `save_pretrained(..., safe_serialization=True)`"
+            ErrorKind::Torch(fault) => return fault.hint().map(str::to_owned),
+            ErrorKind::NoWeights { found } if found.iter().any(|name| is_torch(name)) => {
+                "name one of the files instead of the folder"
             }
             ErrorKind::NoWeights { found } if !found.is_empty() => {
                 "save the model with `save_pretrained(..., safe_serialization=True)`, sharded \

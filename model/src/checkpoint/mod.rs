@@ -1,4 +1,5 @@
-//! Published weights: a folder of safetensors files as a map from parameter to bytes.
+//! Published weights: a folder of safetensors files, or a file of `torch.save`, as a map from parameter
+//! to bytes.
 //!
 //! ```text
 //! folder, file ──open──▶ Checkpoint ──get──▶ View ──▶ bytes where they lie, or a copy as f32
@@ -11,6 +12,7 @@ pub mod hub;
 mod names;
 pub mod random;
 mod shard;
+mod torch;
 mod verify;
 mod view;
 
@@ -26,7 +28,8 @@ use serde::Deserialize;
 pub use error::{Error, ErrorKind};
 pub use names::{Layout, canonical};
 pub use safetensors::Dtype;
-pub use shard::{Header, Shard};
+pub use shard::{FileFormat, Header, Shard};
+pub use torch::{EntryFault, TorchError};
 pub use verify::{Values, Verified, verify};
 pub use view::{View, WeightBytes};
 
@@ -105,7 +108,8 @@ impl Index {
 }
 
 impl Checkpoint {
-    /// Opens a folder with `model.safetensors` or with an index and shards, or one such file.
+    /// Opens a folder with `model.safetensors`, with an index and shards, or with one file of
+    /// `torch.save` (`*.pt`, `*.pth`, `pytorch_model.bin`); or one such file, whatever it is called.
     ///
     /// # Errors
     /// The first fault found: [`verify`] lists all of them.
@@ -150,7 +154,12 @@ impl Checkpoint {
         if path.join(INDEX).exists() {
             return Self::indexed(path.to_owned());
         }
-        Err(Error::new(path, ErrorKind::NoWeights { found: other_weights(path)? }))
+        let others = other_weights(path)?;
+        let mut torch = others.iter().filter(|name| is_torch(name));
+        match (torch.next(), torch.next()) {
+            (Some(file), None) => Ok((path.to_owned(), None, vec![path.join(file)])),
+            _ => Err(Error::new(path, ErrorKind::no_weights(others))),
+        }
     }
 
     fn indexed(folder: PathBuf) -> Result<(PathBuf, Option<Index>, Vec<PathBuf>), Error> {
@@ -204,18 +213,25 @@ impl Checkpoint {
     }
 }
 
-/// Weights in forms that are not read here, to be named in the error.
+/// Whether a file by this name is one of `torch.save` that holds weights: other `.bin` files are
+/// optimisers' and trainers'.
+pub(crate) fn is_torch(name: &str) -> bool {
+    name == "pytorch_model.bin" || name.ends_with(".pt") || name.ends_with(".pth")
+}
+
+/// Whether a file by this name may hold weights, in a form that is read or not.
+pub(crate) fn is_weights(name: &str) -> bool {
+    is_torch(name) || [".safetensors", ".bin", ".gguf"].iter().any(|end| name.ends_with(end))
+}
+
+/// Weights in a folder by file name, sorted.
 fn other_weights(folder: &Path) -> Result<Vec<String>, Error> {
     let fail = |e| Error::new(folder, ErrorKind::Io(e));
     let mut found = BTreeSet::new();
     for file in std::fs::read_dir(folder).map_err(fail)? {
-        let name = PathBuf::from(file.map_err(fail)?.file_name());
-        let extension = name.extension().and_then(|extension| extension.to_str());
-        if extension.is_some_and(|e| ["safetensors", "bin", "pt", "pth", "gguf"].contains(&e)) {
-            found.insert(name.display().to_string());
-        }
+        found.extend(file.map_err(fail)?.file_name().to_str().map(str::to_owned));
     }
-    Ok(found.into_iter().take(3).collect())
+    Ok(found.into_iter().filter(|name| is_weights(name)).collect())
 }
 
 /// The tensors of all files under their canonical names, but for those whose bytes are not there.

@@ -1,6 +1,7 @@
-//! One safetensors file, mapped: its header parsed and every offset checked, its data untouched.
+//! One file of weights, mapped: its header parsed and every offset checked, its data untouched.
 //!
-//! The format (<https://huggingface.co/docs/safetensors>): eight bytes, little-endian, for the length
+//! Files of `torch.save` are told by their first bytes and read by `torch/`; all others must be
+//! safetensors (<https://huggingface.co/docs/safetensors>): eight bytes, little-endian, for the length
 //! of the header; the header, a JSON object from name to dtype, shape and offsets; the data, without
 //! holes.
 
@@ -14,16 +15,28 @@ use memmap2::{Mmap, MmapOptions};
 use safetensors::Dtype;
 use serde::Deserialize;
 
+use super::torch::{self, TorchError};
 use super::{Error, ErrorKind};
 
 /// The format's own limit, which keeps a forged length from taking all memory.
 const HEADER_BYTES_MAX: u64 = 100_000_000;
+
+/// How tensors are written down.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum FileFormat {
+    /// A header in JSON, then the data without holes.
+    Safetensors,
+    /// A zip archive of a pickle and storages, which several tensors may share.
+    Torch,
+}
 
 /// A mapped file and what its header says.
 #[derive(Debug)]
 pub struct Shard {
     /// The file.
     pub path: PathBuf,
+    /// How it is written.
+    pub format: FileFormat,
     /// Its bytes.
     pub map: Arc<Mmap>,
     /// Where the data begins: offsets in the header count from here.
@@ -66,7 +79,8 @@ impl Shard {
     /// Maps a file and reads its header.
     ///
     /// # Errors
-    /// A file that is no safetensors file. Offsets are judged by [`Shard::faults`].
+    /// A file of neither format; of `torch.save`, anything but tensors by name that lie in it whole.
+    /// Offsets of safetensors are judged by [`Shard::faults`].
     pub fn open(path: &Path) -> Result<Self, Error> {
         let fail = |kind: ErrorKind| Error::new(path, kind);
         let file = File::open(path).map_err(|e| fail(e.into()))?;
@@ -74,6 +88,11 @@ impl Shard {
         // shortens the file while it is mapped would end this one with SIGBUS: the price of reading
         // weights where they lie, which every reader of them pays.
         let map = unsafe { MmapOptions::new().map(&file) }.map_err(|e| fail(e.into()))?;
+        if map.starts_with(torch::MAGIC) {
+            let tensors = torch::tensors(&map)
+                .map_err(|(tensor, fault)| Error { tensor, ..Error::new(path, fault) })?;
+            return Ok(Self::new(path, FileFormat::Torch, map, 0, tensors));
+        }
         let length = map.len() as u64;
         let Some((head, rest)) = map.split_first_chunk::<8>() else {
             return Err(fail(recognised(&map).unwrap_or(ErrorKind::TooShort(length))));
@@ -85,17 +104,27 @@ impl Shard {
         }
         let table: Table = serde_json::from_slice(&rest[..header as usize])
             .map_err(|e| fail(ErrorKind::Header(e)))?;
-        Ok(Self {
-            path: path.to_owned(),
-            map: Arc::new(map),
-            data_start: 8 + header,
-            tensors: table.tensors,
-            metadata: table.metadata,
-        })
+        let mut shard = Self::new(path, FileFormat::Safetensors, map, 8 + header, table.tensors);
+        shard.metadata = table.metadata;
+        Ok(shard)
+    }
+
+    fn new(
+        path: &Path,
+        format: FileFormat,
+        map: Mmap,
+        data_start: u64,
+        tensors: BTreeMap<String, Header>,
+    ) -> Self {
+        let (path, map) = (path.to_owned(), Arc::new(map));
+        Self { path, format, map, data_start, tensors, metadata: BTreeMap::new() }
     }
 
     /// Everything that is wrong with sizes and offsets, in the order of the data.
     pub fn faults(&self) -> Vec<Error> {
+        if self.format == FileFormat::Torch {
+            return Vec::new(); // judged when it was opened, and tensors may share bytes
+        }
         let data = self.map.len() as u64 - self.data_start;
         let mut faults = Vec::new();
         let mut order: Vec<(&String, &Header)> = self.tensors.iter().collect();
@@ -161,7 +190,6 @@ fn recognised(bytes: &[u8]) -> Option<ErrorKind> {
     if text.starts_with(b"<!doctype html") || text.starts_with(b"<html") {
         return Some(ErrorKind::Html);
     }
-    // A zip archive, or a bare pickle of protocol 2.
-    (bytes.starts_with(b"PK\x03\x04") || bytes.starts_with(b"\x80\x02"))
-        .then_some(ErrorKind::Pickle)
+    // A bare pickle of protocol 2 to 5.
+    matches!(bytes, [0x80, 2..=5, ..]).then_some(ErrorKind::Torch(TorchError::Legacy))
 }

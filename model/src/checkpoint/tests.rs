@@ -218,15 +218,15 @@ fn what_is_not_weights_is_recognised() {
     let pointer = b"version https://git-lfs.github.com/spec/v1\noid sha256:00\nsize 3\n";
     check(pointer, "git-lfs pointer of 64 bytes", Some("git lfs pull"));
     check(b"\n<!DOCTYPE html><html><body>Sign in</body></html>", "a page of HTML", Some("token"));
-    check(b"PK\x03\x04\0\0\0\0\0\0", "PyTorch pickle", Some("safe_serialization"));
-    check(b"\x80\x02}q\0.", "PyTorch pickle", Some("safe_serialization"));
+    check(b"PK\x03\x04\0\0\0\0\0\0", "zip archive without its end", Some("again"));
+    check(b"\x80\x02}q\0.", "PyTorch file of the form before torch 1.6", Some("weights_only"));
     check(b"", "0 bytes are too few", None);
     check(b"\xff\xff\xff\xff\xff\xff\xff\x7f{}", "header has 9223372036854775807", Some("again"));
 
     std::fs::remove_file(&path).unwrap();
-    assert!(fault(folder.path()).ends_with("no model.safetensors.index.json here"));
-    std::fs::write(folder.path().join("pytorch_model.bin"), b"").unwrap();
-    assert!(fault(folder.path()).ends_with("here, only pytorch_model.bin"));
+    assert!(fault(folder.path()).ends_with("and no single .pt file here"));
+    std::fs::write(folder.path().join("model.gguf"), b"").unwrap();
+    assert!(fault(folder.path()).ends_with("here, only model.gguf"));
     let absent = Checkpoint::open(folder.path().join("absent")).unwrap_err();
     assert!(absent.hint().unwrap().contains("exists"), "{absent}");
 }

@@ -281,11 +281,9 @@ fn is_small(file: &str) -> bool {
 }
 
 fn no_weights(model: &str, files: &BTreeSet<&str>) -> super::Error {
-    let is_weights = |file: &&&str| {
-        [".bin", ".pt", ".pth", ".gguf", ".safetensors"].iter().any(|end| file.ends_with(end))
-    };
-    let found = files.iter().filter(is_weights).take(3).map(|file| (*file).to_owned()).collect();
-    super::Error::new(model, super::ErrorKind::NoWeights { found })
+    let found = files.iter().filter(|file| super::is_weights(file));
+    let found = found.map(|file| (*file).to_owned()).collect();
+    super::Error::new(model, super::ErrorKind::no_weights(found))
 }
 
 fn create_parent(path: &Path) -> Result<(), HubError> {

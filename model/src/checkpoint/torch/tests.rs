@@ -1,0 +1,132 @@
+//! Damaged and forged archives: each is read or refused, and what is read lies in the file.
+
+use super::*;
+
+fn fixture(name: &str) -> Vec<u8> {
+    let path = segzero_test_support::fixture(env!("CARGO_MANIFEST_DIR"), &format!("torch/{name}"));
+    std::fs::read(path).unwrap()
+}
+
+fn fault(file: &[u8]) -> String {
+    let (tensor, fault) = tensors(file).unwrap_err();
+    format!("{}{fault}", tensor.map_or(String::new(), |name| format!("{name}: ")))
+}
+
+/// The sound file with other bytes `at` bytes behind the `n`th occurrence of `mark`.
+fn forged(mark: &[u8], n: usize, at: usize, bytes: &[u8]) -> Vec<u8> {
+    let mut file = fixture("model.pt");
+    let mut found = (0..file.len()).filter(|&i| file[i..].starts_with(mark));
+    let start = found.nth(n).unwrap() + at;
+    file[start..start + bytes.len()].copy_from_slice(bytes);
+    file
+}
+
+#[test]
+fn no_damage_makes_it_panic() {
+    for name in ["model.pt", "protocol4.pt", "dtypes.pt"] {
+        let sound = fixture(name);
+        let mut refused = 0;
+        let mut check = |file: &[u8]| match tensors(file) {
+            Ok(tensors) => {
+                let inside = |header: &Header| {
+                    let (start, end) = header.data_offsets;
+                    start <= end && end <= file.len() as u64
+                };
+                assert!(tensors.values().all(inside));
+            }
+            Err((_, fault)) => refused += usize::from(!fault.to_string().is_empty()),
+        };
+        for at in 0..sound.len() {
+            check(&sound[..at]);
+            for bit in 0..8 {
+                let mut damaged = sound.clone();
+                damaged[at] ^= 1 << bit;
+                check(&damaged);
+            }
+            for value in [0, 0x7f, 0xff] {
+                let mut damaged = sound.clone();
+                damaged[at..(at + 8).min(sound.len())].fill(value);
+                check(&damaged);
+            }
+        }
+        assert!(refused > sound.len(), "every cut, and much else");
+    }
+}
+
+#[test]
+fn a_cut_file_is_said_to_be_cut() {
+    let sound = fixture("model.pt");
+    for end in [4, 100, sound.len() - 1] {
+        assert_eq!(fault(&sound[..end]), "is a zip archive without its end: it was cut off");
+    }
+    // Behind a comment the end is found; before other bytes it is not.
+    let comment = [&sound[..sound.len() - 2], b"\x03\0abc"].concat();
+    assert_eq!(tensors(&comment).unwrap().len(), tensors(&sound).unwrap().len());
+    assert!(fault(&[&sound[..], b"abc"].concat()).contains("without its end"));
+}
+
+#[test]
+fn forged_directories_are_refused() {
+    let far = u64::MAX.to_le_bytes();
+    for (at, what) in [(40, "size"), (48, "start")] {
+        let text = fault(&forged(b"PK\x06\x06", 0, at, &far));
+        assert!(text.ends_with("the directory of the zip archive is not sound"), "{what}: {text}");
+    }
+    let text = fault(&forged(b"PK\x06\x07", 0, 8, &far));
+    assert!(text.ends_with("the directory of the zip archive is not sound"), "{text}");
+    // Without the records of zip64, those of 32 bits are enough.
+    assert!(tensors(&forged(b"PK\x06\x07", 0, 0, b"XX")).is_ok());
+    let entry = |at, bytes: &[u8]| fault(&forged(b"PK\x01\x02", 0, at, bytes));
+    assert_eq!(entry(8, &[1]), "its entry `archive/data.pkl` is encrypted");
+    assert!(entry(10, &[8]).contains("`archive/data.pkl` is compressed (method 8)"));
+    assert!(entry(20, &[1]).contains("`archive/data.pkl` is compressed (method 0)"));
+    assert_eq!(entry(42, &[1]), "its entry `archive/data.pkl` is not where the directory says");
+    let huge = [0xfe, 0xff, 0xff, 0x7f, 0xfe, 0xff, 0xff, 0x7f];
+    assert_eq!(entry(20, &huge), "its entry `archive/data.pkl` is not where the directory says");
+    // 2^32 - 1 stands for a number in the extra field, which is not there.
+    assert!(entry(20, &far).contains("the directory of the zip archive is not sound"));
+    assert!(entry(46, b"../hive/").contains("`../hive/data.pkl` has a name that leads elsewhere"));
+    assert!(entry(46, b"/").contains("has a name that leads elsewhere"));
+    assert!(entry(46, b"b").contains("is not where the directory says"));
+    let second = |at, bytes: &[u8]| fault(&forged(b"PK\x01\x02", 1, at, bytes));
+    let misplaced = "its entry `archive/.format_version` is not where the directory says";
+    assert_eq!(second(42, &[0, 0, 0, 0]), misplaced);
+    let long = entry(20, &[0, 8, 0, 0, 0, 8, 0, 0]);
+    assert_eq!(long, "its entry `archive/.format_version` shares bytes with `archive/data.pkl`");
+}
+
+#[test]
+fn forged_tensors_are_refused() {
+    let file = fixture("model.pt");
+    let size = file.windows(3).position(|w| w == b"K\x03K").unwrap();
+    let check = |at: usize, byte: u8, expected: &str| {
+        let mut file = file.clone();
+        file[at] = byte;
+        assert_eq!(fault(&file), expected);
+    };
+    // Size [3, 4] from element 0 of 12.
+    check(size + 1, 4, "whole: reaches beyond its data: [4, 4] from element 0 of 12");
+    check(size - 1, 1, "whole: reaches beyond its data: [3, 4] from element 1 of 12");
+    check(size + 3, 5, "whole: is not contiguous: [3, 5] with strides [4, 1]");
+    let elements = file[..size].windows(2).rposition(|w| w == b"K\x0c").unwrap();
+    check(elements + 1, 13, "whole: its data `0` has 48 bytes and should have 52");
+    let key = file[..size].windows(6).rposition(|w| w == b"X\x01\0\0\x000").unwrap();
+    check(key + 5, b'x', "whole: its data `x` is not in the archive");
+    let order = file.windows(6).position(|w| w == b"little").unwrap();
+    check(order, b'L', "its byte order is `Little`; `little` is read");
+}
+
+#[test]
+fn shapes_that_are_shared_do_not_multiply() {
+    // One tuple of 1000 sizes, for as many tensors as are asked for: refused at the first.
+    let mut pickle = b"\x80\x02}(U\x01actorch._utils\n_rebuild_tensor_v2\n((U\x07storage".to_vec();
+    pickle.extend(b"ctorch\nFloatStorage\nU\x010U\x03cpuK\x01tQK\x00(");
+    pickle.extend(b"K\x01".repeat(1000));
+    pickle.extend(b"tq\x00h\x00\x89}tRu.");
+    let pickle = parse_naming(&pickle, OBJECTS).unwrap();
+    let entries = BTreeMap::from([("data/0".to_owned(), 0..4)]);
+    let reader = Reader { pickle, entries: &entries, data: "data/".to_owned() };
+    let tensor = reader.pickle.get(reader.pickle.root(), "a").unwrap();
+    let error = reader.tensor(tensor).unwrap_err();
+    assert_eq!(error.to_string(), "is not described as torch describes a tensor: its size");
+}

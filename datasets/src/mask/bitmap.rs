@@ -29,6 +29,23 @@ impl Mask {
         Ok(crossings.to_mask())
     }
 
+    /// A mask whose rows are made one by one, from top to bottom, so that its pixels need not be
+    /// held: `fill` is given y and a row of bytes, of which it writes every one; what is not zero is
+    /// foreground.
+    ///
+    /// # Errors
+    /// A size of 2^32 pixels or more.
+    pub fn from_rows(size: Size, mut fill: impl FnMut(u32, &mut [u8])) -> Result<Self, MaskError> {
+        check_size(size)?;
+        let mut row = vec![0; size.width as usize];
+        let mut rows = FromRows::new(size, [0, 0]);
+        for y in 0..size.height {
+            fill(y, &mut row);
+            rows.push(&row);
+        }
+        Ok(rows.finish())
+    }
+
     /// A row-major bitmap of 0 and 1.
     pub fn to_bitmap(&self) -> Vec<u8> {
         let (w, h) = (self.size.width as usize, self.size.height as usize);

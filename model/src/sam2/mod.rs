@@ -8,17 +8,23 @@
 //! Activations have their channels last throughout: every convolution of the network is a linear
 //! layer on patches, and its parameters keep the published names and shapes.
 
+mod antialias;
 pub mod config;
 mod decoder;
+mod image;
 mod model;
 mod neck;
 mod prompt;
 mod select;
+mod simd;
 mod trunk;
+mod upscale;
 
 #[cfg(test)]
 mod tests;
 
 pub use config::{Config, Family};
+pub use image::{Preprocessing, pixels};
 pub use model::{Decoded, Embedding, OF_VIDEO, Output, Sam2, parameters};
 pub use prompt::{PointLabel, Prompt};
+pub use upscale::upscale;

@@ -1,5 +1,6 @@
 //! `PIL.Image.resize` with an antialiasing kernel: two passes, horizontal first, each rounded to 8
-//! bits, in fixed point. The arithmetic is that of Pillow's `Resample.c` (behaviour only).
+//! bits, in fixed point. The arithmetic is that of Pillow's `Resample.c` (behaviour only), or of
+//! torch's for bytes, which differs in the fraction bits of weights.
 
 use super::Rgb;
 use super::simd::for_best_processor;
@@ -8,8 +9,18 @@ use segzero_datasets::Size;
 use std::borrow::Cow;
 use std::f64::consts::PI;
 
-/// Fraction bits of a weight: 32 less 8 for the sample and 2 for sign and overshoot.
+/// Most fraction bits of a weight: 32 less 8 for the sample and 2 for sign and overshoot.
 const FRACTION_BITS: u32 = 32 - 8 - 2;
+
+/// Whose fixed point, and whose order of passes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Arithmetic {
+    /// Weights of 22 fraction bits.
+    Pillow,
+    /// Weights of 16 bits with as many fraction bits as the largest allows, as torch has them for
+    /// processors with AVX2 (`upsample_avx_bilinear_bicubic_uint8`).
+    Torch,
+}
 
 /// Rows that are resized side by side.
 const BAND: usize = 16;
@@ -66,9 +77,11 @@ fn sinc(x: f64) -> f64 {
 struct Window {
     first: usize,
     weights: Vec<i32>,
+    /// Fraction bits of the weights.
+    bits: u32,
 }
 
-fn windows(source: u32, target: u32, kernel: Kernel) -> Vec<Window> {
+fn windows(source: u32, target: u32, kernel: Kernel, arithmetic: Arithmetic) -> Vec<Window> {
     let scale = f64::from(source) / f64::from(target);
     let widening = scale.max(1.0);
     let support = kernel.support() * widening;
@@ -80,26 +93,40 @@ fn windows(source: u32, target: u32, kernel: Kernel) -> Vec<Window> {
         let exact: Vec<f64> =
             (first..last).map(|x| kernel.value((x as f64 - center + 0.5) * inverse)).collect();
         let sum: f64 = exact.iter().fold(0.0, |sum, weight| sum + weight);
-        let weights = exact.iter().map(|&w| fixed(if sum == 0.0 { w } else { w / sum })).collect();
-        Window { first: first as usize, weights }
+        let shares = exact.iter().map(|&w| if sum == 0.0 { w } else { w / sum }).collect();
+        (first as usize, shares)
     };
-    (0..target).map(window).collect()
+    let exact: Vec<(usize, Vec<f64>)> = (0..target).map(window).collect();
+    let bits = match arithmetic {
+        Arithmetic::Pillow => FRACTION_BITS,
+        Arithmetic::Torch => bits_of_16(exact.iter().flat_map(|(_, weights)| weights)),
+    };
+    let fixed = |w: f64| (w * f64::from(1 << bits) + 0.5f64.copysign(w)) as i32;
+    let window = |(first, weights): (usize, Vec<f64>)| Window {
+        first,
+        weights: weights.into_iter().map(fixed).collect(),
+        bits,
+    };
+    exact.into_iter().map(window).collect()
 }
 
-fn fixed(weight: f64) -> i32 {
-    (weight * f64::from(1 << FRACTION_BITS) + 0.5f64.copysign(weight)) as i32
+/// The most fraction bits with which the largest weight is still a signed number of 16 bits.
+fn bits_of_16<'a>(weights: impl Iterator<Item = &'a f64>) -> u32 {
+    let largest = weights.fold(0.0, |most: f64, &weight| most.max(weight));
+    let overflows = |bits: &u32| largest * f64::from(1 << (bits + 1)) + 0.5 >= f64::from(1 << 15);
+    (0..FRACTION_BITS).find(overflows).unwrap_or(FRACTION_BITS)
 }
 
 /// Resizes to `size`; an axis that keeps its length is not touched.
-pub(super) fn resize(image: &Rgb, size: Size, kernel: Kernel) -> Rgb {
-    let rows_first = rows_shrink_more(image.size, size);
+pub(super) fn resize(image: &Rgb, size: Size, kernel: Kernel, arithmetic: Arithmetic) -> Rgb {
+    let rows_first = arithmetic == Arithmetic::Pillow && rows_shrink_more(image.size, size);
     let between = if rows_first {
         Size::new(image.size.width, size.height)
     } else {
         Size::new(size.width, image.size.height)
     };
-    let once = pass(&image.pixels, image.size, between, kernel);
-    let pixels = pass(&once, between, size, kernel);
+    let once = pass(&image.pixels, image.size, between, (kernel, arithmetic));
+    let pixels = pass(&once, between, size, (kernel, arithmetic));
     Rgb { size, pixels: pixels.into_owned() }
 }
 
@@ -111,19 +138,22 @@ fn rows_shrink_more(source: Size, target: Size) -> bool {
     fall(source.height, target.height) > 2 * fall(source.width, target.width).max(0)
 }
 
+/// What weights are made by.
+type Weighing = (Kernel, Arithmetic);
+
 /// One pass, along the axis in which the sizes differ, if any.
-fn pass<'a>(pixels: &'a [u8], source: Size, target: Size, kernel: Kernel) -> Cow<'a, [u8]> {
+fn pass<'a>(pixels: &'a [u8], source: Size, target: Size, by: Weighing) -> Cow<'a, [u8]> {
     if source.width != target.width {
-        Cow::Owned(horizontal(pixels, source, target.width, kernel))
+        Cow::Owned(horizontal(pixels, source, target.width, by))
     } else if source.height != target.height {
-        Cow::Owned(vertical(pixels, source.height, target, kernel))
+        Cow::Owned(vertical(pixels, source.height, target, by))
     } else {
         Cow::Borrowed(pixels)
     }
 }
 
-fn horizontal(pixels: &[u8], size: Size, width: u32, kernel: Kernel) -> Vec<u8> {
-    let windows = windows(size.width, width, kernel);
+fn horizontal(pixels: &[u8], size: Size, width: u32, by: Weighing) -> Vec<u8> {
+    let windows = windows(size.width, width, by.0, by.1);
     let (source, target) = (size.width as usize * 3, width as usize * 3);
     let mut out = vec![0; target * size.height as usize];
     let bands = pixels.par_chunks(BAND * source).zip(out.par_chunks_mut(BAND * target));
@@ -133,8 +163,8 @@ fn horizontal(pixels: &[u8], size: Size, width: u32, kernel: Kernel) -> Vec<u8> 
     out
 }
 
-fn vertical(pixels: &[u8], height: u32, size: Size, kernel: Kernel) -> Vec<u8> {
-    let windows = windows(height, size.height, kernel);
+fn vertical(pixels: &[u8], height: u32, size: Size, by: Weighing) -> Vec<u8> {
+    let windows = windows(height, size.height, by.0, by.1);
     let stride = size.width as usize * 3;
     let mut out = vec![0; stride * size.height as usize];
     let rows = out.par_chunks_mut(stride).zip(&windows);
@@ -174,7 +204,7 @@ fn resize_rows_portable(
         }
     }
     for (x, window) in windows.iter().enumerate() {
-        let mixed = mix(columns[window.first..].iter(), &window.weights);
+        let mixed = mix(columns[window.first..].iter(), window);
         let rows = out.chunks_exact_mut(windows.len() * 3);
         for (row, pixel) in rows.zip(mixed.chunks_exact(3)) {
             row[x * 3..x * 3 + 3].copy_from_slice(pixel);
@@ -190,27 +220,22 @@ fn mix_rows_portable(rows: &[u8], window: &Window, out: &mut [u8]) {
     for (tile, out) in tiles.chunks_exact_mut(LANES).enumerate() {
         let rows = rows.chunks_exact(stride);
         let lanes = rows.filter_map(|row| row[tile * LANES..].first_chunk::<LANES>());
-        out.copy_from_slice(&mix(lanes, &window.weights));
+        out.copy_from_slice(&mix(lanes, window));
     }
     for (at, out) in rest.iter_mut().enumerate() {
         let rows = rows.chunks_exact(stride);
-        [*out] = mix(rows.filter_map(|row| row[whole + at..].first_chunk()), &window.weights);
+        [*out] = mix(rows.filter_map(|row| row[whole + at..].first_chunk()), window);
     }
 }
 
 /// Weighted sums of neighbouring samples, one for each lane.
 #[inline(always)]
-fn mix<'a, const N: usize>(samples: impl Iterator<Item = &'a [u8; N]>, weights: &[i32]) -> [u8; N] {
-    let mut sums = [1 << (FRACTION_BITS - 1); N];
-    for (&weight, samples) in weights.iter().zip(samples) {
+fn mix<'a, const N: usize>(samples: impl Iterator<Item = &'a [u8; N]>, window: &Window) -> [u8; N] {
+    let mut sums = [1 << (window.bits - 1); N];
+    for (&weight, samples) in window.weights.iter().zip(samples) {
         for (sum, &sample) in sums.iter_mut().zip(samples) {
             *sum += i32::from(sample) * weight;
         }
     }
-    sums.map(to_sample)
-}
-
-#[inline(always)]
-fn to_sample(sum: i32) -> u8 {
-    (sum >> FRACTION_BITS).clamp(0, 255) as u8
+    sums.map(|sum| (sum >> window.bits).clamp(0, 255) as u8)
 }

@@ -50,6 +50,9 @@ pub enum Filter {
     PilBicubic,
     /// `PIL.Image.resize(..., LANCZOS)`, bit for bit.
     PilLanczos,
+    /// `torchvision`'s `resize` of bytes, bilinear, antialiased, bit for bit as on processors with
+    /// AVX2: what the SAM 2 processor of transformers uses.
+    TorchBilinear,
 }
 
 /// How hard the PNG encoder tries.
@@ -93,18 +96,16 @@ pub fn resize_into(image: &Rgb, size: Size, filter: Filter, out: &mut Rgb) {
     } else if image.size.pixels() == 0 || size.pixels() == 0 {
         *out = Rgb { size, pixels: vec![0; size.pixels() as usize * 3] };
     } else {
-        match filter {
-            Filter::Area => area::resize(image, size, out),
-            Filter::PilBilinear => {
-                *out = convolution::resize(image, size, convolution::Kernel::Bilinear);
-            }
-            Filter::PilBicubic => {
-                *out = convolution::resize(image, size, convolution::Kernel::Bicubic);
-            }
-            Filter::PilLanczos => {
-                *out = convolution::resize(image, size, convolution::Kernel::Lanczos);
-            }
-        }
+        use convolution::Arithmetic::{Pillow, Torch};
+        use convolution::Kernel::{Bicubic, Bilinear, Lanczos};
+        let (kernel, arithmetic) = match filter {
+            Filter::Area => return area::resize(image, size, out),
+            Filter::PilBilinear => (Bilinear, Pillow),
+            Filter::PilBicubic => (Bicubic, Pillow),
+            Filter::PilLanczos => (Lanczos, Pillow),
+            Filter::TorchBilinear => (Bilinear, Torch),
+        };
+        *out = convolution::resize(image, size, kernel, arithmetic);
     }
 }
 

@@ -1,6 +1,8 @@
 //! Tiny networks whose weights follow from their names, and what transformers computes on them.
 #![allow(clippy::unwrap_used, clippy::expect_used, dead_code)] // helpers of tests; each uses some
 
+pub mod sam2;
+
 use std::collections::BTreeMap;
 use std::fs;
 use std::path::{Path, PathBuf};

@@ -127,6 +127,15 @@ fn other_files_go_along_and_other_dtypes_do_not() {
     assert!(error.contains("has dtype I64"), "{error}");
 }
 
+/// Headers of more than 65,535 bytes, which no width of a formatted string can be.
+#[test]
+fn many_parameters_go_into_one_file() {
+    let folder = tempfile::tempdir().unwrap();
+    let list: Parameters = (0..1000).map(|i| (format!("blocks.{i}.norm.bias"), vec![1])).collect();
+    random::write(folder.path(), &list, &Form::default(), &[]).unwrap();
+    assert_eq!(Checkpoint::open(folder.path()).unwrap().entries().count(), 1000);
+}
+
 /// The published lists, with few elements: names and ranks as they are, every axis of size 1 or 2.
 #[test]
 fn every_published_name_is_written_and_found() {

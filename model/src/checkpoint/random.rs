@@ -216,6 +216,8 @@ fn header(parameters: &[(String, Vec<usize>)], form: &Form) -> String {
         table.insert(form.layout.on_disk(name), tensor);
         start = end;
     }
-    let text = serde_json::Value::Object(table).to_string();
-    format!("{text:<0$}", text.len().next_multiple_of(8))
+    let mut text = serde_json::Value::Object(table).to_string();
+    let padding = text.len().next_multiple_of(8) - text.len();
+    text.extend(std::iter::repeat_n(' ', padding));
+    text
 }

@@ -175,3 +175,29 @@ fn the_published_lists_are_asked_for_whole() {
         assert_eq!(found, expected, "{}", path.display());
     }
 }
+/// Rounding the weights moves the logits: these bounds are twice what was measured.
+#[test]
+fn fewer_bits_cost_what_they_cost() {
+    for name in NETWORKS {
+        let fixture = Fixture::of(name);
+        for (format, bound) in [(Format::Bf16, 0.035), (Format::F16, 0.003), (Format::Int8, 0.08)] {
+            let model = fixture.network(cpu(format));
+            let embedding = model.embed(fixture.pixels(&model));
+            let mut worst = 0.0f64;
+            for (case, facts) in &fixture.facts.cases {
+                let prompts = fixture.prompts(case);
+                let found = model.decode(&embedding, facts.image, &prompts, Output::Multimask);
+                let pixels = found.side * found.side;
+                let logit = |i: usize| {
+                    let (object, mask) = (i / pixels / 4, i / pixels % 4);
+                    let mask = mask.checked_sub(1)?;
+                    Some(found.logits[(object * 3 + mask) * pixels + i % pixels])
+                };
+                worst = worst.max(fixture.error_where(&format!("{case}/logits"), logit));
+            }
+            println!("{name} {format}: {worst:.1e}");
+            assert!(worst <= bound, "{name} {format}: {worst}");
+            assert!(worst > 1e-5, "{name} {format}: {worst} is too exact to be rounded");
+        }
+    }
+}

@@ -10,13 +10,13 @@ use serde::{Deserialize, Serialize};
 
 use crate::manifest::{MANIFEST, Manifest};
 use crate::writer::{FileEntry, WORK_DIR};
-use crate::{BadRecord, PrepError};
+use crate::{BadRecord, Filtered, PrepError};
 
 /// Name of the journal in the work folder.
 const JOURNAL: &str = "journal.jsonl";
 
 /// A finished shard.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct ShardEntry {
     /// Its number, from 0.
     pub shard: usize,
@@ -26,6 +26,9 @@ pub struct ShardEntry {
     pub files: Vec<FileEntry>,
     /// Chosen records that turned out bad.
     pub skipped: Vec<BadRecord>,
+    /// Chosen objects that a filter left out.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub filtered: Vec<Filtered>,
 }
 
 impl ShardEntry {

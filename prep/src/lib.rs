@@ -4,6 +4,7 @@
 pub mod circles;
 pub mod error;
 pub mod example;
+pub mod filter;
 pub mod image;
 mod journal;
 pub mod manifest;
@@ -17,6 +18,7 @@ pub mod writer;
 
 pub use error::{BadRecord, PrepError};
 pub use example::{Example, Provenance};
+pub use filter::{Filtered, MaskFilter, Segmenter};
 pub use journal::{Existing, ShardEntry};
 pub use manifest::Manifest;
 pub use options::{Columns, FrameSize, ImageEncoding, OutputFormat, PrepOptions, SolutionFormat};

@@ -15,14 +15,15 @@ use rayon::prelude::*;
 use segzero_datasets::{ImageSource, ReadOptions, SampleIter, Source};
 use serde_json::json;
 
+use crate::filter::Taken;
 use crate::journal::{Existing, Header, Journal, ShardEntry};
 use crate::manifest::{Counts, MANIFEST, Manifest};
 use crate::options::{FrameSize, OutputFormat, PrepOptions};
 use crate::plan::Plan;
 use crate::render::{Group, Member, Rendered, render};
-use crate::select::Skip;
+use crate::select::{Skip, SkipCounts};
 use crate::writer::{self, FileEntry, Lines, NewFile, ShardWriter, WORK_DIR};
-use crate::{BadRecord, Example, PrepError};
+use crate::{Example, MaskFilter, PrepError};
 
 /// Shards written at the same time, at most; rendering has as many threads as are asked for.
 const WRITERS: usize = 3;
@@ -38,6 +39,8 @@ pub struct Job<'a> {
     pub split: Option<String>,
     /// Every choice.
     pub options: &'a PrepOptions,
+    /// Which objects a model must find.
+    pub filter: Option<MaskFilter<'a>>,
     /// What to do with a record that cannot be used.
     pub on_bad: OnBad,
     /// Threads that judge samples and render images.
@@ -114,7 +117,7 @@ pub fn run(
     for shard in &shards {
         progress(Event::Found(plan.examples_of(shard.shard)));
     }
-    let run = Run { job, plan, out, journal: &journal, progress };
+    let run = Run { job, plan, out, journal: &journal, model: Mutex::new(()), progress };
     shards.extend(run.make_missing(&shards)?);
     shards.sort_by_key(|shard| shard.shard);
     let manifest = finish(job, plan, out, header, shards)?;
@@ -159,7 +162,7 @@ pub fn estimate_bytes(job: &Job, plan: &Plan) -> Result<u64, PrepError> {
 fn making(job: &Job, plan: &Plan) -> serde_json::Value {
     let annotations = &job.source.annotations;
     let length = fs::metadata(annotations).ok().filter(fs::Metadata::is_file).map(|m| m.len());
-    json!({
+    let mut making = json!({
         "options": job.options,
         "source": {
             "name": job.source.name,
@@ -169,7 +172,12 @@ fn making(job: &Job, plan: &Plan) -> serde_json::Value {
             "annotations-bytes": length,
         },
         "taken-digest": plan.digest(),
-    })
+    });
+    if let Some(filter) = job.filter {
+        making["filter"] =
+            json!({ "min-iou": filter.min_iou, "segmenter": filter.segmenter.describe() });
+    }
+    making
 }
 
 /// A run in progress.
@@ -178,6 +186,8 @@ struct Run<'a> {
     plan: &'a Plan,
     out: &'a Path,
     journal: &'a Journal,
+    /// Held while a filter's model is asked: it takes the whole machine.
+    model: Mutex<()>,
     progress: &'a (dyn Fn(Event) + Sync),
 }
 
@@ -220,20 +230,38 @@ impl Run<'_> {
         Ok(made.into_iter().flatten().collect())
     }
 
+    /// Takes the objects out that the filter's model does not find.
+    fn filter(&self, group: &mut Group) -> Taken {
+        let Job { filter, options, source, pool, .. } = *self.job;
+        let Some(filter) = filter else { return Taken::default() };
+        // This thread is not of the pool, so nothing that the pool does waits for the lock.
+        let _model = lock(&self.model);
+        pool.install(|| filter.apply(group, options, source))
+    }
+
     /// Renders and writes one shard; `None` when `stop` was set meanwhile.
     fn make_shard(
         &self,
         shard: usize,
-        groups: Vec<Group>,
+        mut groups: Vec<Group>,
         stop: &AtomicBool,
     ) -> Result<Option<ShardEntry>, PrepError> {
         let job = self.job;
         let names = writer::shard_files(job.options.format, shard, self.plan.shards.len());
         let mut writer = ShardWriter::create(self.out, job.options, shard, &names)?;
-        let (mut rows, mut skipped) = (0, Vec::new());
-        for batch in groups.chunks(images_in_flight(job.options.size)) {
+        let (mut rows, mut skipped, mut filtered) = (0, Vec::new(), Vec::new());
+        let batch = if job.filter.is_some() { 1 } else { images_in_flight(job.options.size) };
+        for batch in groups.chunks_mut(batch) {
             if stop.load(Ordering::Relaxed) {
                 return Ok(None);
+            }
+            for group in batch.iter_mut() {
+                let mut taken = self.filter(group);
+                if job.on_bad == OnBad::Stop && !taken.bad.is_empty() {
+                    return Err(PrepError::Record(taken.bad.swap_remove(0)));
+                }
+                skipped.append(&mut taken.bad);
+                filtered.append(&mut taken.filtered);
             }
             let rendered: Vec<Rendered> = job.pool.install(|| {
                 let render = |group: &Group| render(group, job.options, job.source);
@@ -250,7 +278,7 @@ impl Run<'_> {
             let made = batch.iter().map(|group| group.examples as u64).sum();
             (self.progress)(Event::Made(made));
         }
-        let entry = ShardEntry { shard, rows, files: writer.finish()?, skipped };
+        let entry = ShardEntry { shard, rows, files: writer.finish()?, skipped, filtered };
         self.journal.record(&entry)?;
         Ok(Some(entry))
     }
@@ -360,17 +388,7 @@ fn finish(
     if job.options.format == OutputFormat::Jsonl {
         files.push(join_rows(out, &mut shards)?);
     }
-    let bad: Vec<&BadRecord> =
-        plan.bad.iter().chain(shards.iter().flat_map(|shard| &shard.skipped)).collect();
-    if !bad.is_empty() {
-        let mut lines = Lines::create(out, SKIPPED)?;
-        bad.iter().try_for_each(|record| lines.push(record))?;
-        files.push(lines.finish()?);
-    }
-    let mut skipped = plan.skipped.clone();
-    if !bad.is_empty() {
-        skipped.insert(Skip::Bad, bad.len() as u64);
-    }
+    let skipped = list_skipped(plan, out, &shards, &mut files)?;
     let manifest = Manifest {
         version: header.version,
         making: header.making,
@@ -389,6 +407,30 @@ fn finish(
     writer::write_file(out, MANIFEST, &text)?;
     fs::remove_dir_all(out.join(WORK_DIR)).map_err(fail)?;
     Ok(manifest)
+}
+
+/// Lists the records that were left out by name, and counts all that were left out.
+fn list_skipped(
+    plan: &Plan,
+    out: &Path,
+    shards: &[ShardEntry],
+    files: &mut Vec<FileEntry>,
+) -> Result<SkipCounts, PrepError> {
+    let bad = || plan.bad.iter().chain(shards.iter().flat_map(|shard| &shard.skipped));
+    let filtered = || shards.iter().flat_map(|shard| &shard.filtered);
+    let mut skipped = plan.skipped.clone();
+    for (skip, count) in [(Skip::Bad, bad().count()), (Skip::MaskIou, filtered().count())] {
+        if count > 0 {
+            skipped.insert(skip, count as u64);
+        }
+    }
+    if bad().next().is_some() || filtered().next().is_some() {
+        let mut lines = Lines::create(out, SKIPPED)?;
+        bad().try_for_each(|record| lines.push(record))?;
+        filtered().try_for_each(|object| lines.push(object))?;
+        files.push(lines.finish()?);
+    }
+    Ok(skipped)
 }
 
 /// Joins the rows of all shards into `train.jsonl`, and takes the parts off the shards' lists.

@@ -4,7 +4,7 @@ use std::cell::Cell;
 use std::path::Path;
 
 use bytes::Bytes;
-use segzero_datasets::{Geometry, ImageRef, ImageSource, Query, Sample, Size, Source};
+use segzero_datasets::{Geometry, ImageRef, ImageSource, Masks, Query, Sample, Size, Source};
 
 use crate::error::sample_name;
 use crate::example::{
@@ -91,6 +91,9 @@ fn render_in(
     source: &Source,
 ) -> Rendered {
     let Workspace { decoded: rgb, resized } = workspace;
+    if group.members.is_empty() {
+        return Rendered::default();
+    }
     let bytes = match load(group, &source.annotations, rgb) {
         Ok(bytes) => bytes,
         Err(bad) => {
@@ -119,7 +122,7 @@ fn render_in(
     rendered
 }
 
-fn image_file(group: &Group, annotations: &Path) -> std::path::PathBuf {
+pub(crate) fn image_file(group: &Group, annotations: &Path) -> std::path::PathBuf {
     match &group.image.source {
         ImageSource::File(path) => path.clone(),
         ImageSource::Bytes(_) | ImageSource::Absent => annotations.to_owned(),
@@ -127,7 +130,7 @@ fn image_file(group: &Group, annotations: &Path) -> std::path::PathBuf {
 }
 
 /// Reads the image, decodes it to `rgb`, and compares its size with the annotations'.
-fn load(group: &Group, annotations: &Path, rgb: &mut Rgb) -> Result<Bytes, BadRecord> {
+pub(crate) fn load(group: &Group, annotations: &Path, rgb: &mut Rgb) -> Result<Bytes, BadRecord> {
     let fail = |reason: String| BadRecord {
         file: image_file(group, annotations),
         record: format!("image {}", group.image.id),
@@ -157,15 +160,26 @@ fn find_target<'a>(
     options: &PrepOptions,
     source: &Source,
 ) -> Result<Object<'a>, BadRecord> {
+    let (original, masks) = target_of(member, size, options, source)?;
+    let scaled = original.scaled_to(options.size.of(size), options.rounding, options.bbox);
+    Ok(Object { member, area: masks.target.area(), parts: masks.parts, original, scaled })
+}
+
+/// An object's target and masks in an image of `size`.
+pub(crate) fn target_of(
+    member: &Member,
+    size: Size,
+    options: &PrepOptions,
+    source: &Source,
+) -> Result<(Target, Masks), BadRecord> {
     let sample = &member.sample;
     let masks = sample
         .geometry
         .rasterize(size, options.fill)
         .map_err(|e| BadRecord::of_mask(e, sample, &source.mask_file()))?;
-    let original =
+    let target =
         Target::from_masks(&masks, &options.target).ok_or_else(|| empty_mask(sample, source))?;
-    let scaled = original.scaled_to(options.size.of(size), options.rounding, options.bbox);
-    Ok(Object { member, area: masks.target.area(), parts: masks.parts, original, scaled })
+    Ok((target, masks))
 }
 
 fn empty_mask(sample: &Sample, source: &Source) -> BadRecord {

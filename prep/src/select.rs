@@ -118,6 +118,8 @@ pub enum Skip {
     MultiPart,
     /// The draw did not fall on it.
     NotDrawn,
+    /// A model's mask overlaps its annotation too little; listed by name.
+    MaskIou,
     /// It could not be used; listed by name.
     Bad,
 }
@@ -132,6 +134,7 @@ impl std::fmt::Display for Skip {
             Self::Side => "box side",
             Self::MultiPart => "number of parts",
             Self::NotDrawn => "not drawn",
+            Self::MaskIou => "IoU of the model's mask",
             Self::Bad => "bad record",
         })
     }

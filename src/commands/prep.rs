@@ -229,6 +229,7 @@ pub fn run(args: Args) -> Result<ExitCode, Failure> {
         root: &args.source.root,
         split: args.source.split.clone(),
         options: &options,
+        filter: None,
         on_bad: if args.skip_bad { OnBad::Skip } else { OnBad::Stop },
         pool: &pool,
     };

@@ -2,6 +2,7 @@
 
 #![allow(clippy::unwrap_used)] // a test fails by panicking
 
+mod filter;
 mod refer;
 mod schema;
 
@@ -59,6 +60,7 @@ impl Fixture {
             root: self.root.path(),
             split: Some("train".to_owned()),
             options,
+            filter: None,
             on_bad: way.on_bad,
             pool: &pool,
         })

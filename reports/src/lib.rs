@@ -1,14 +1,17 @@
 //! Pages, contact sheets and tables that people look at.
 
+mod canvas;
 pub mod figures;
 mod frame;
 pub mod leaderboard;
+mod overlay;
 mod pictures;
 pub mod preview;
 pub mod report;
 pub mod sheet;
 mod write;
 
+pub use overlay::{Marks, overlay};
 pub use preview::{Card, Page, Picture, Prediction, Said};
 pub use sheet::{Sheet, SheetOptions};
 pub use write::write_whole;

@@ -1,4 +1,5 @@
 use super::*;
+use crate::canvas::{BOX, Color, GROUND};
 use crate::preview::tests::card;
 
 /// One tile of 160x120 for an 8x6 image: 20 sheet pixels a pixel, after a gap of 10.

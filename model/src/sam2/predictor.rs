@@ -221,3 +221,7 @@ fn choose(decoded: &Decoded, object: usize, size: Size) -> Result<Segmented, Mas
         logits: logits.iter().map(|logit| logit.clamp(-LOGIT_BOUND, LOGIT_BOUND)).collect(),
     })
 }
+
+#[cfg(test)]
+#[path = "predictor_tests.rs"]
+mod tests;

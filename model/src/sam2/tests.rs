@@ -9,7 +9,7 @@ use crate::load::Placement;
 use crate::packed::Format;
 
 /// A network of few numbers that has windows which do not divide the grid, as the published ones.
-fn small() -> Config {
+pub(super) fn small() -> Config {
     let mut config = Family::Tiny.config();
     let blocks = [1, 2, 3, 1];
     let windows = [4, 4, 6, 4];

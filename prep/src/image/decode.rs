@@ -11,7 +11,7 @@ use std::io::Cursor;
 pub const MAX_PIXELS: u64 = 2 * (1024 * 1024 * 1024 / 4 / 3);
 
 /// What to do with the orientation that a camera noted in the EXIF record.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, clap::ValueEnum)]
 pub enum Orientation {
     /// Keep the pixels as they are stored, as `PIL.Image.open` does.
     #[default]

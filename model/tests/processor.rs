@@ -2,6 +2,9 @@
 //! arithmetic is the same, operation by operation.
 #![allow(clippy::unwrap_used)] // a broken fixture should fail the test
 
+mod common;
+
+use common::picture;
 use segzero_datasets::Size;
 use segzero_model::qwen_vl::{InputError, Patches, Processor, read_image};
 use segzero_prep::image::{Rgb, encode_jpeg};
@@ -54,37 +57,6 @@ fn load(config: &serde_json::Value) -> Result<Processor, InputError> {
 
 fn published() -> Processor {
     load(&json!({"min_pixels": 3136, "max_pixels": 12_845_056})).unwrap()
-}
-
-/// `count` integers of 24 bits from a name, as in `qwen_vl/formula.py`.
-fn integers(name: &str, count: u64) -> Vec<u32> {
-    let seed = name.bytes().fold(0xcbf2_9ce4_8422_2325_u64, |value, byte| {
-        (value ^ u64::from(byte)).wrapping_mul(0x100_0000_01b3)
-    });
-    let mixed = (1..=count).map(|index| {
-        let z = seed.wrapping_add(index.wrapping_mul(0x9e37_79b9_7f4a_7c15));
-        let z = (z ^ (z >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
-        let z = (z ^ (z >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
-        ((z ^ (z >> 31)) >> 40) as u32
-    });
-    mixed.collect()
-}
-
-fn picture(pattern: &str, height: u32, width: u32) -> Rgb {
-    let size = Size::new(width, height);
-    if pattern == "noise" {
-        let values = integers(&format!("image/{height}x{width}"), size.pixels() * 3);
-        return Rgb { size, pixels: values.into_iter().map(|value| (value >> 16) as u8).collect() };
-    }
-    let pixel = |index: u32| {
-        let (x, y) = (index % width, index / width);
-        if pattern == "checker" {
-            return [((x / 7 + y / 5) % 2 * 255) as u8; 3];
-        }
-        let (red, green) = (255 * x / (width - 1).max(1), 255 * y / (height - 1).max(1));
-        [red as u8, green as u8, ((red + green) / 2) as u8]
-    };
-    Rgb { size, pixels: (0..width * height).flat_map(pixel).collect() }
 }
 
 fn sha256(values: &[f32]) -> String {

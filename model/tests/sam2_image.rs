@@ -2,8 +2,11 @@
 //! processor with AVX2. All comparisons are exact: the arithmetic is the same, rounding by rounding.
 #![allow(clippy::unwrap_used)] // a broken fixture should fail the test
 
+mod common;
+
 use std::path::PathBuf;
 
+use common::picture;
 use safetensors::SafeTensors;
 use segzero_datasets::{Mask, Size};
 use segzero_model::checkpoint::random::Formula;
@@ -25,27 +28,6 @@ struct Picture {
     width: u32,
     side: u32,
     step: usize,
-}
-
-fn picture(pattern: &str, height: u32, width: u32) -> Rgb {
-    let size = Size::new(width, height);
-    let count = size.pixels() as usize;
-    let sample = |index: u32| {
-        let (x, y) = (index % width, index / width);
-        let share = |at: u32, side: u32| (255 * at / (side - 1).max(1)) as u8;
-        let [red, green] = [share(x, width), share(y, height)];
-        match pattern {
-            "checker" => [if (x / 7 + y / 5) % 2 == 1 { 255 } else { 0 }; 3],
-            _ => [red, green, ((u16::from(red) + u16::from(green)) / 2) as u8],
-        }
-    };
-    let pixels = if pattern == "noise" {
-        let formula = Formula::scaled(&format!("image/{height}x{width}"), 1.0);
-        (0..count * 3).map(|index| (formula.integer(index) >> 16) as u8).collect()
-    } else {
-        (0..count as u32).flat_map(sample).collect()
-    };
-    Rgb { size, pixels }
 }
 
 /// Every `step`-th of `[side, side, 3]` in the order `[3, side, side]`.

@@ -15,6 +15,7 @@ use segzero_model::checkpoint::{Checkpoint, random};
 use segzero_model::load::Placement;
 use segzero_model::packed::Format;
 use segzero_model::qwen_vl::{Config, Patches, Prompt, QwenVl, View, parameters};
+use segzero_prep::image::Rgb;
 use serde::Deserialize;
 
 /// The folder of a fixture.
@@ -25,6 +26,28 @@ pub fn fixture(name: &str) -> PathBuf {
 /// The CPU, with matrices in a format.
 pub fn cpu(format: Format) -> Placement {
     Placement { device: Device::flex(), packs: true, format }
+}
+
+/// An image as `image` of `qwen_vl/formula.py` makes it: `noise`, `gradient` or `checker`.
+pub fn picture(pattern: &str, height: u32, width: u32) -> Rgb {
+    let size = Size::new(width, height);
+    let count = size.pixels() as usize;
+    let sample = |index: u32| {
+        let (x, y) = (index % width, index / width);
+        let share = |at: u32, side: u32| (255 * at / (side - 1).max(1)) as u8;
+        let [red, green] = [share(x, width), share(y, height)];
+        match pattern {
+            "checker" => [if (x / 7 + y / 5) % 2 == 1 { 255 } else { 0 }; 3],
+            _ => [red, green, ((u16::from(red) + u16::from(green)) / 2) as u8],
+        }
+    };
+    let pixels = if pattern == "noise" {
+        let formula = Formula::scaled(&format!("image/{height}x{width}"), 1.0);
+        (0..count * 3).map(|index| (formula.integer(index) >> 16) as u8).collect()
+    } else {
+        (0..count as u32).flat_map(sample).collect()
+    };
+    Rgb { size, pixels }
 }
 
 /// A checkpoint of the fixture's architecture on disk.

@@ -1,8 +1,10 @@
-//! Products with many inputs: tiles of the matrix are widened to f32 for the `gemm` crate.
+//! Products with many inputs: by the `gemm` crate, for which tiles of the matrix are widened to f32.
+
+use std::ops::Range;
 
 use rayon::prelude::*;
 
-use super::Packed;
+use super::{Format, Packed};
 
 /// Elements of a tile: few enough to stay in a cache that cores share, enough to outweigh that `gemm`
 /// arranges all inputs anew for every tile.
@@ -12,7 +14,6 @@ const ROWS: usize = 512;
 
 pub(super) fn multiply(packed: &Packed, input: &[f32], bias: Option<&[f32]>, out: &mut [f32]) {
     let (rows, columns) = (packed.rows, packed.columns);
-    let inputs = out.len() / rows;
     for out in out.chunks_exact_mut(rows) {
         match bias {
             Some(bias) => out.copy_from_slice(bias),
@@ -22,6 +23,9 @@ pub(super) fn multiply(packed: &Packed, input: &[f32], bias: Option<&[f32]>, out
     if columns == 0 {
         return;
     }
+    if let Some(matrix) = packed.as_f32() {
+        return add_product(matrix, columns, input, out, 0..rows);
+    }
     let height = (TILE / columns).max(ROWS).min(rows);
     let mut tile = vec![0.0; height * columns];
     for first in (0..rows).step_by(height) {
@@ -30,30 +34,54 @@ pub(super) fn multiply(packed: &Packed, input: &[f32], bias: Option<&[f32]>, out
         tile.par_chunks_exact_mut(columns)
             .enumerate()
             .for_each(|(row, out)| packed.row(first + row, out));
-        // SAFETY: the tile has `count` rows of `columns`, the input `inputs` rows of `columns`, and
-        // the columns `first..first + count` of the output's `inputs` rows of `rows` are inside it.
-        unsafe {
-            gemm::gemm(
-                count,
-                inputs,
-                columns,
-                out.as_mut_ptr().add(first),
-                rows as isize,
-                1,
-                true,
-                tile.as_ptr(),
-                1,
-                columns as isize,
-                input.as_ptr(),
-                columns as isize,
-                1,
-                1.0,
-                1.0,
-                false,
-                false,
-                false,
-                gemm::Parallelism::Rayon(0),
-            );
+        add_product(tile, columns, input, out, first..first + count);
+    }
+}
+
+/// Adds the products of inputs with some rows of the matrix, `tile`, to the outputs of these rows.
+fn add_product(
+    tile: &[f32],
+    columns: usize,
+    input: &[f32],
+    out: &mut [f32],
+    outputs: Range<usize>,
+) {
+    let inputs = input.len() / columns;
+    let rows = out.len() / inputs.max(1);
+    assert!(tile.len() == outputs.len() * columns && outputs.end <= rows);
+    // SAFETY: as was just asserted, the tile has a row of `columns` for each of these outputs, which
+    // are columns of the output's `inputs` rows of `rows`; the input has `inputs` rows of `columns`.
+    unsafe {
+        gemm::gemm(
+            outputs.len(),
+            inputs,
+            columns,
+            out.as_mut_ptr().add(outputs.start),
+            rows as isize,
+            1,
+            true,
+            tile.as_ptr(),
+            1,
+            columns as isize,
+            input.as_ptr(),
+            columns as isize,
+            1,
+            1.0,
+            1.0,
+            false,
+            false,
+            false,
+            gemm::Parallelism::Rayon(0),
+        );
+    }
+}
+
+impl Packed {
+    /// The matrix, where it is f32 and lies so that it can be read as such.
+    fn as_f32(&self) -> Option<&[f32]> {
+        if self.format != Format::F32 || cfg!(target_endian = "big") {
+            return None;
         }
+        bytemuck::try_cast_slice((*self.codes).as_ref()).ok()
     }
 }

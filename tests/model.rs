@@ -104,7 +104,7 @@ fn info_counts_parameters_and_memory() {
     assert_eq!(count("embeddings"), 2 * 160 * 64);
     let attention = 64 * 64 + 64 + 2 * (32 * 64 + 32) + 64 * 64;
     assert_eq!(count("decoder"), 3 * (2 * 64 + attention + 3 * 64 * 128) + 64);
-    assert_eq!(count("other"), 0);
+    assert!(info["parameters"]["other"].is_null());
     let total = count("embeddings") + count("decoder") + count("vision");
     assert_eq!(info["dtypes"]["F16"].as_u64(), Some(2 * total));
     assert_eq!(info["bytes"].as_u64(), Some(2 * total));
@@ -125,6 +125,65 @@ fn info_counts_parameters_and_memory() {
     for line in ["architecture  Qwen2.5-VL", "KV cache", "  cpu     int4", "  gpu     bf16"] {
         assert!(table.contains(line), "{table}");
     }
+}
+
+#[test]
+fn sam_2_is_known_by_its_parameters() {
+    let folder = tempfile::tempdir().unwrap();
+    let out = folder.path().join("tiny");
+    let path = out.to_str().unwrap();
+    let output = segzero(["model", "random", "sam2-tiny", path, "--layout", "transformers"]);
+    assert!(output.status.success(), "{}", text(&output.stderr));
+    let stdout = text(&model(&["verify", "--values", "--quiet"], &out).stdout);
+    let first = stdout.lines().next().unwrap();
+    assert!(first.starts_with("sound: 1 files, "), "{stdout}");
+    assert!(first.ends_with("; names and shapes against SAM 2 or 2.1 Hiera-T"), "{stdout}");
+
+    let output = model(&["info", "--json"], &out);
+    let info: Value = serde_json::from_slice(&output.stdout).unwrap();
+    assert_eq!(info["architecture"], "SAM 2 or 2.1 Hiera-T");
+    let count = |part: &str| info["parameters"][part].as_u64().unwrap();
+    // By hand: four points, two embeddings, 2 x 128 frequencies, and three convolutions with norms.
+    let convolutions = (4 * 4 + 4) + 2 * 4 + (16 * 4 * 4 + 16) + 2 * 16 + (256 * 16 + 256);
+    assert_eq!(count("prompt-encoder"), 6 * 256 + 2 * 128 + convolutions);
+    let total = count("image-encoder") + count("prompt-encoder") + count("mask-decoder");
+    assert_eq!(info["bytes"].as_u64(), Some(2 * total));
+    assert!(info["kv_cache_bytes_per_token"].is_null());
+    let memory = info["memory"].as_array().unwrap();
+    assert_eq!(memory.len(), 5, "int4 is for decoders of text");
+    assert_eq!(memory[0]["weights"].as_u64(), Some(4 * total));
+    let table = text(&model(&["info"], &out).stdout);
+    for line in ["mask decoder 4.2 M", "memory, for an image of 1024x1024", "  cpu     int8"] {
+        assert!(table.contains(line), "{table}");
+    }
+
+    // A configuration that cannot be.
+    let config = folder.path().join("config");
+    fs::create_dir(&config).unwrap();
+    fs::write(config.join("config.json"), r#"{"model_type": "sam2", "vision_config": 3}"#).unwrap();
+    let output = segzero(["model", "random", config.to_str().unwrap(), path]);
+    assert!(text(&output.stderr).contains("field `vision_config`: invalid type"));
+}
+
+#[test]
+fn files_of_torch_are_verified_without_executing_them() {
+    let file = |name: &str| {
+        Path::new(env!("CARGO_MANIFEST_DIR")).join("model/tests/fixtures/torch").join(name)
+    };
+    let output = model(&["verify", "--values"], &file("model.pt"));
+    assert_eq!(output.status.code(), Some(0), "{}", text(&output.stdout));
+    let stdout = text(&output.stdout);
+    let first =
+        "sound: 1 files, 10 tensors, 0.1 kB; names and shapes not checked: no config.json\n";
+    assert!(stdout.starts_with(first), "{stdout}");
+    let output = model(&["verify"], &file("command.pt"));
+    assert_eq!(output.status.code(), Some(1));
+    let stdout = text(&output.stdout);
+    assert!(stdout.contains("the Python object `posix.system`; it was not executed"), "{stdout}");
+    let output = model(&["info"], &file("legacy.pt"));
+    assert_eq!(output.status.code(), Some(2));
+    let stderr = text(&output.stderr);
+    assert!(stderr.contains("torch 1.6") && stderr.contains("hint: save it again"), "{stderr}");
 }
 
 #[test]

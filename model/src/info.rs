@@ -1,15 +1,16 @@
 //! What a checkpoint is and what it needs, without loading it.
 //!
-//! Memory = weights + KV cache + activations, for a prompt of [`PROMPT_TOKENS`] tokens with one image
-//! of [`PATCHES`] patches (840x840):
+//! Memory = weights + KV cache + activations; for Qwen-VL, with a prompt of [`PROMPT_TOKENS`] tokens and
+//! one image of [`PATCHES`] patches (840x840); for SAM 2, with one image:
 //!
 //! - weights: the sum over parameters of their bytes as [`crate::load`] keeps them. On the CPU
 //!   matrices are of the format and all else is f32 (int4 only in the decoder's layers, int8
 //!   elsewhere); on a GPU everything is of the format.
-//! - KV cache: tokens x 2 x layers x key-value heads x head width x bytes of an activation.
+//! - KV cache, of which SAM 2 has none: tokens x 2 x layers x key-value heads x head width x bytes of an activation.
 //! - activations: what the widest layer holds at once, an estimate: rows x (6 x hidden + 3 x
 //!   intermediate) x bytes of an activation, rows being tokens in the decoder and patches in the
-//!   vision tower, whichever is larger. Attention scores are never held whole.
+//!   vision tower, whichever is larger. Attention scores are never held whole. In SAM 2 that is the
+//!   first stage of the image encoder: cells x (6 x width + hidden width of the MLP).
 //!
 //! An activation has 4 bytes on the CPU and the format's on a GPU.
 
@@ -23,17 +24,20 @@ use serde_json::Value;
 use crate::checkpoint::Checkpoint;
 use crate::packed::Format;
 use crate::qwen_vl::{Config, parameters};
+use crate::sam2::{self, Release};
 
 /// Tokens of the prompt that memory is stated for.
 pub const PROMPT_TOKENS: u64 = 2048;
 /// Patches of the image that memory is stated for: 60 x 60 of 14 pixels.
 pub const PATCHES: u64 = 3600;
 
-/// What `config.json` says the network is.
+/// What the network is.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Architecture {
-    /// One that this crate computes.
+    /// Qwen-VL, by `config.json`.
     QwenVl(Box<Config>),
+    /// SAM 2, by `config.json` or by its parameters; and which release, where they tell.
+    Sam2(Box<sam2::Config>, Option<Release>),
     /// Another, by its `model_type`.
     Other(String),
     /// There is no `config.json`.
@@ -44,7 +48,7 @@ impl Architecture {
     /// Reads the `config.json` of a folder.
     ///
     /// # Errors
-    /// Not JSON; or of Qwen-VL, and not as it must be.
+    /// Not JSON; or of a network that is known here, and not as it must be.
     pub fn open(folder: &Path) -> Result<Self, Error> {
         let path = folder.join("config.json");
         if !path.exists() {
@@ -53,6 +57,9 @@ impl Architecture {
         let text = std::fs::read(&path).map_err(|e| Error::new(&path, ErrorKind::Io(e)))?;
         let value: Value = serde_json::from_slice(&text).map_err(|e| Error::new(&path, e))?;
         match value.get("model_type").and_then(Value::as_str) {
+            Some(name) if sam2::MODEL_TYPES.contains(&name) => {
+                Ok(Self::Sam2(Box::new(sam2::Config::open(folder)?), None))
+            }
             Some(other) if !["qwen2_vl", "qwen2_5_vl"].contains(&other) => {
                 Ok(Self::Other(other.to_owned()))
             }
@@ -60,10 +67,25 @@ impl Architecture {
         }
     }
 
+    /// Of a checkpoint: as the `config.json` beside it says, or by its parameters where they are those
+    /// of SAM 2.
+    ///
+    /// # Errors
+    /// As [`Architecture::open`]; and SAM 2 of no published family without `config.json`.
+    pub fn of(checkpoint: &Checkpoint) -> Result<Self, Error> {
+        let mut names = checkpoint.entries().map(|(name, _)| name);
+        if names.any(|name| name.starts_with("image_encoder.trunk.")) {
+            let config = Box::new(sam2::Config::of(checkpoint)?);
+            return Ok(Self::Sam2(config, Release::of(checkpoint)));
+        }
+        Self::open(&checkpoint.folder)
+    }
+
     /// Name and shape of each parameter, where the architecture is known.
     pub fn parameters(&self) -> Option<Vec<(String, Vec<usize>)>> {
         match self {
             Self::QwenVl(config) => Some(parameters(config)),
+            Self::Sam2(config, _) => Some(sam2::parameters(config)),
             _ => None,
         }
     }
@@ -75,11 +97,40 @@ impl Architecture {
                 crate::qwen_vl::config::Attention::Full => "Qwen2-VL".to_owned(),
                 crate::qwen_vl::config::Attention::Windowed { .. } => "Qwen2.5-VL".to_owned(),
             },
+            Self::Sam2(config, release) => {
+                let release = release.map_or("SAM 2 or 2.1", Release::name);
+                match config.family() {
+                    Some(family) => format!("{release} Hiera-{family}"),
+                    None => format!("{release}, of no published size"),
+                }
+            }
             Self::Other(name) => name.clone(),
             Self::Unstated => "unstated (no config.json)".to_owned(),
         }
     }
+
+    /// What it needs, each format on each device that has it; nothing where it is not known.
+    pub fn memory(&self) -> Vec<Memory> {
+        let on = |(place, format)| match self {
+            Self::QwenVl(config) => Some(Memory::of(config, place, format)),
+            // Four bits are for decoders of text.
+            Self::Sam2(..) if format == Format::Int4 => None,
+            Self::Sam2(config, _) => Some(Memory::of_sam2(config, place, format)),
+            _ => None,
+        };
+        KEPT.into_iter().filter_map(on).collect()
+    }
 }
+
+/// Where and how weights are kept.
+const KEPT: [(Place, Format); 6] = [
+    (Place::Cpu, Format::F32),
+    (Place::Cpu, Format::Bf16),
+    (Place::Cpu, Format::Int8),
+    (Place::Cpu, Format::Int4),
+    (Place::Gpu, Format::F32),
+    (Place::Gpu, Format::Bf16),
+];
 
 /// What a checkpoint is and needs.
 #[derive(Clone, Debug, Serialize)]
@@ -88,14 +139,16 @@ pub struct Info {
     pub folder: PathBuf,
     /// The architecture's name.
     pub architecture: String,
-    /// Numbers in its parameters.
-    pub parameters: Parameters,
+    /// Numbers in its parameters, by part.
+    pub parameters: BTreeMap<Part, u64>,
     /// Bytes of weights on disk by dtype.
     pub dtypes: BTreeMap<String, u64>,
     /// Bytes of all weights on disk.
     pub bytes: u64,
     /// Its files with their bytes.
     pub shards: BTreeMap<String, u64>,
+    /// Side of the square image that a SAM 2 sees, in pixels.
+    pub image_size: Option<usize>,
     /// Bytes that each token adds to the KV cache with activations of 32 bits (16 bits: half);
     /// none where the architecture is not known.
     pub kv_cache_bytes_per_token: Option<u64>,
@@ -103,33 +156,58 @@ pub struct Info {
     pub memory: Vec<Memory>,
 }
 
-/// How many numbers are where.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
-pub struct Parameters {
-    /// The vision tower.
-    pub vision: u64,
-    /// The decoder's layers and last norm.
-    pub decoder: u64,
+/// A part of a network.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Part {
+    /// Qwen-VL's vision tower.
+    Vision,
+    /// Qwen-VL's decoder: its layers and last norm.
+    Decoder,
     /// Embeddings of tokens, and the output layer where it is not the same.
-    pub embeddings: u64,
-    /// Parts of no Qwen-VL.
-    pub other: u64,
+    Embeddings,
+    /// SAM 2's image encoder: trunk, neck, and what is added to an image that has none before it.
+    ImageEncoder,
+    /// SAM 2's prompt encoder.
+    PromptEncoder,
+    /// SAM 2's mask decoder.
+    MaskDecoder,
+    /// What SAM 2 needs for video only, which is not loaded.
+    Video,
+    /// Parts of no network that is known here.
+    Other,
 }
 
-impl Parameters {
-    /// All of them.
-    pub fn total(&self) -> u64 {
-        self.vision + self.decoder + self.embeddings + self.other
+impl Part {
+    /// That of a parameter, by its canonical name.
+    pub fn of(name: &str) -> Self {
+        let parts = [
+            ("visual.", Self::Vision),
+            ("model.embed_tokens.weight", Self::Embeddings),
+            ("lm_head.weight", Self::Embeddings),
+            ("model.", Self::Decoder),
+            ("image_encoder.", Self::ImageEncoder),
+            ("no_mem_embed", Self::ImageEncoder),
+            ("sam_prompt_encoder.", Self::PromptEncoder),
+            ("sam_mask_decoder.", Self::MaskDecoder),
+        ];
+        let video = sam2::OF_VIDEO.map(|start| (start, Self::Video));
+        let mut parts = parts.iter().chain(&video);
+        parts.find(|(start, _)| name.starts_with(start)).map_or(Self::Other, |(_, part)| *part)
     }
 
-    fn add(&mut self, name: &str, count: u64) {
-        let part = match name {
-            _ if name.starts_with("visual.") => &mut self.vision,
-            "model.embed_tokens.weight" | "lm_head.weight" => &mut self.embeddings,
-            _ if name.starts_with("model.") => &mut self.decoder,
-            _ => &mut self.other,
-        };
-        *part += count;
+    /// As it is called in tables.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Vision => "vision",
+            Self::Decoder => "decoder",
+            Self::Embeddings => "embeddings",
+            Self::ImageEncoder => "image encoder",
+            Self::PromptEncoder => "prompt encoder",
+            Self::MaskDecoder => "mask decoder",
+            Self::Video => "video",
+            Self::Other => "other",
+        }
     }
 }
 
@@ -192,6 +270,33 @@ impl Memory {
     }
 }
 
+impl Memory {
+    /// What a SAM 2 needs for one image.
+    pub fn of_sam2(config: &sam2::Config, device: Place, format: Format) -> Self {
+        let activation = match (device, format) {
+            (Place::Gpu, Format::Bf16 | Format::F16) => 2,
+            _ => 4,
+        };
+        // What is added to activations, and kernels whose order is changed, are not packed.
+        let dense = ["pos_embed", "_token", "point_embed", "no_m", "gaussian", "output_upscaling"];
+        let bytes = |(name, shape): (String, Vec<usize>)| match device {
+            Place::Cpu if dense.iter().any(|part| name.contains(part)) => 4 * product(&shape),
+            Place::Cpu => on_cpu(&name, &shape, format),
+            Place::Gpu => activation * product(&shape),
+        };
+        let [first, ..] = config.trunk.stages;
+        let cells = (config.image_size / config.trunk.patch_stride).pow(2);
+        let hidden = (first.width as f64 * config.trunk.mlp_ratio) as usize;
+        Self {
+            device,
+            format,
+            weights: sam2::parameters(config).into_iter().map(bytes).sum(),
+            kv_cache: 0,
+            activations: (cells * (6 * first.width + hidden)) as u64 * activation,
+        }
+    }
+}
+
 fn product(shape: &[usize]) -> u64 {
     shape.iter().fold(1, |product: u64, &size| product.saturating_mul(size as u64))
 }
@@ -222,19 +327,20 @@ fn on_cpu(name: &str, shape: &[usize], format: Format) -> u64 {
 impl Info {
     /// Of an opened checkpoint and the architecture in its folder.
     pub fn new(checkpoint: &Checkpoint, architecture: &Architecture) -> Self {
-        let mut parameters = Parameters::default();
+        let mut parameters: BTreeMap<Part, u64> = BTreeMap::new();
         let mut dtypes: BTreeMap<String, u64> = BTreeMap::new();
         for (name, entry) in checkpoint.entries() {
-            parameters.add(name, product(&entry.shape));
+            *parameters.entry(Part::of(name)).or_default() += product(&entry.shape);
             *dtypes.entry(entry.dtype.to_string()).or_default() += entry.range.len() as u64;
         }
         let file =
             |path: &Path| path.file_name().unwrap_or_default().to_string_lossy().into_owned();
         let shards = checkpoint.shards.iter();
         let shards = shards.map(|shard| (file(&shard.path), shard.map.len() as u64)).collect();
-        let config = match architecture {
-            Architecture::QwenVl(config) => Some(config.as_ref()),
-            _ => None,
+        let (config, image_size) = match architecture {
+            Architecture::QwenVl(config) => (Some(config.as_ref()), None),
+            Architecture::Sam2(config, _) => (None, Some(config.image_size)),
+            _ => (None, None),
         };
         Self {
             folder: checkpoint.folder.clone(),
@@ -243,21 +349,9 @@ impl Info {
             dtypes,
             bytes: checkpoint.bytes(),
             shards,
+            image_size,
             kv_cache_bytes_per_token: config.map(|config| 4 * kv_numbers(config)),
-            memory: config.map(memory).unwrap_or_default(),
+            memory: architecture.memory(),
         }
     }
-}
-
-/// Each format on each device that has it.
-fn memory(config: &Config) -> Vec<Memory> {
-    let on = |device, format| Memory::of(config, device, format);
-    vec![
-        on(Place::Cpu, Format::F32),
-        on(Place::Cpu, Format::Bf16),
-        on(Place::Cpu, Format::Int8),
-        on(Place::Cpu, Format::Int4),
-        on(Place::Gpu, Format::F32),
-        on(Place::Gpu, Format::Bf16),
-    ]
 }

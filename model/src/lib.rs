@@ -14,6 +14,7 @@
 pub mod checkpoint;
 pub mod device;
 pub mod info;
+mod json;
 pub mod layers;
 pub mod load;
 pub mod packed;

@@ -217,7 +217,7 @@ fn the_architecture_is_held_against_the_files() {
     expected[1].0 = "model.embed_tokens.bias".to_owned();
     let found = faults(folder.path(), Some(&expected), Values::Unread);
     assert_eq!(found.len(), 3, "{found:#?}");
-    assert!(found[0].contains("has shape [160, 64], but the architecture in config.json has [64"));
+    assert!(found[0].contains("has shape [160, 64], but the architecture has [64"));
     assert!(found[1].ends_with("tensor `model.embed_tokens.bias`: is missing"), "{found:#?}");
     assert!(found[2].contains("tensor `model.embed_tokens.weight`: is no parameter"), "{found:#?}");
 }

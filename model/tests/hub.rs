@@ -163,7 +163,7 @@ fn hub(request: &Request, files: &Files, storage: &str) -> Reply {
         return Reply { status: 404, ..Reply::default() };
     };
     let body = &files[file];
-    if file.ends_with(".safetensors") {
+    if file.ends_with(".safetensors") || file.ends_with(".pt") {
         let headers = vec![
             ("x-linked-etag", format!("\"{}\"", hex(&Sha256::digest(body)))),
             ("x-linked-size", body.len().to_string()),
@@ -414,6 +414,52 @@ fn a_model_without_safetensors_says_what_it_has() {
     let error = resolve(&hub, "org/tiny").unwrap_err();
     assert!(error.to_string().ends_with("here, only model.gguf"), "{error}");
     assert!(error.hint().unwrap().contains("safe_serialization"));
+}
+
+/// What `torch.save` writes, with the files beside it in Meta's repositories.
+fn metas() -> Files {
+    let fixture = |name: &str| {
+        segzero_test_support::fixture(env!("CARGO_MANIFEST_DIR"), &format!("torch/{name}"))
+    };
+    let mut files = Files::new();
+    files.insert("sam2_hiera_tiny.pt".to_owned(), fs::read(fixture("model.pt")).unwrap());
+    files.insert("sam2_hiera_t.yaml".to_owned(), b"model:\n".to_vec());
+    files.insert("README.md".to_owned(), b"# SAM 2\n".to_vec());
+    files.insert("old/other.pt".to_owned(), b"not at the top".to_vec());
+    files
+}
+
+#[test]
+fn a_model_of_torch_is_fetched_where_there_are_no_safetensors() {
+    let (server, storage, hub, _home) = world(metas());
+    let folder = resolve(&hub, "org/tiny").unwrap();
+    let mut found: Vec<String> =
+        fs::read_dir(&folder).unwrap().map(|file| name(&file.unwrap().path())).collect();
+    found.sort();
+    assert_eq!(found, ["sam2_hiera_t.yaml", "sam2_hiera_tiny.pt"]);
+    assert_eq!(Checkpoint::open(&folder).unwrap().entries().len(), 10);
+    let before = server.requests().len();
+    assert_eq!(resolve(&hub, "org/tiny").unwrap(), folder);
+    assert_eq!((server.requests().len(), storage.requests().len()), (before, 1), "in the cache");
+
+    // Safetensors go first, and then the other form is not fetched.
+    let mut both = metas();
+    both.extend(model().into_iter().filter(|(file, _)| !file.ends_with(".bin")));
+    let (_server, storage, hub, _home) = world(both);
+    let folder = resolve(&hub, "org/tiny").unwrap();
+    assert_eq!(Checkpoint::open(&folder).unwrap().entries().len(), 2);
+    assert!(!folder.join("sam2_hiera_tiny.pt").exists());
+    assert!(storage.requests().iter().all(|request| request.file().ends_with(".safetensors")));
+
+    // Which of several is meant cannot be known.
+    let mut several = metas();
+    several.insert("sam2_hiera_small.pt".to_owned(), Vec::new());
+    let (_server, _storage, hub, _home) = world(several);
+    let error = resolve(&hub, "org/tiny").unwrap_err().to_string();
+    assert!(
+        error.contains("only old/other.pt, sam2_hiera_small.pt, sam2_hiera_tiny.pt"),
+        "{error}"
+    );
 }
 
 #[test]

@@ -110,7 +110,7 @@ pub enum ErrorKind {
         bytes: u64,
     },
     /// Two names on disk for one parameter.
-    #[error("is the same parameter as `{other}` of `{}`", path.display())]
+    #[error("is the same parameter as `{other}` of `{}`, with other values", path.display())]
     SameParameter {
         /// The other name on disk.
         other: String,
@@ -141,10 +141,10 @@ pub enum ErrorKind {
     #[error("is missing")]
     Missing,
     /// A parameter that the architecture does not have.
-    #[error("is no parameter of the architecture in config.json")]
+    #[error("is no parameter of the architecture")]
     Unknown,
     /// Another shape than the architecture's.
-    #[error("has shape {found:?}, but the architecture in config.json has {expected:?}")]
+    #[error("has shape {found:?}, but the architecture has {expected:?}")]
     Shape {
         /// In the file.
         found: Vec<usize>,

@@ -65,6 +65,16 @@ pub struct Entry {
     pub range: Range<usize>,
 }
 
+impl Entry {
+    /// One of so many rows, as a matrix of its own.
+    fn row(&self, row: usize, rows: usize) -> Self {
+        let length = self.range.len() / rows;
+        let start = self.range.start + row * length;
+        let shape = std::iter::once(1).chain(self.shape.iter().skip(1).copied()).collect();
+        Self { shape, range: start..start + length, ..self.clone() }
+    }
+}
+
 /// `model.safetensors.index.json`.
 #[derive(Clone, Debug, Deserialize)]
 pub struct Index {
@@ -240,17 +250,27 @@ fn entries(shards: &[Shard], faults: &mut Vec<Error>) -> BTreeMap<String, Entry>
     for (number, shard) in shards.iter().enumerate() {
         for (disk_name, header) in &shard.tensors {
             let Some(range) = shard.range(header) else { continue };
-            let entry = Entry {
+            let whole = Entry {
                 disk_name: disk_name.clone(),
                 dtype: header.dtype,
                 shape: header.shape.clone(),
                 shard: number,
                 range,
             };
-            if let Some(other) = entries.insert(canonical(disk_name).into_owned(), entry) {
-                let path = shards[other.shard].path.clone();
-                let kind = ErrorKind::SameParameter { other: other.disk_name, path };
-                faults.push(Error::new(&shard.path, kind).tensor(disk_name));
+            let names = names::held(disk_name, &header.shape);
+            let rows = names.len();
+            for (row, name) in names.into_iter().enumerate() {
+                let entry = if rows == 1 { whole.clone() } else { whole.row(row, rows) };
+                let Some(other) = entries.insert(name, entry.clone()) else { continue };
+                // transformers saves some parameters twice.
+                let bytes = |entry: &Entry| &shards[entry.shard].map[entry.range.clone()];
+                if (other.dtype, &other.shape) != (entry.dtype, &entry.shape)
+                    || bytes(&other) != bytes(&entry)
+                {
+                    let path = shards[other.shard].path.clone();
+                    let kind = ErrorKind::SameParameter { other: other.disk_name, path };
+                    faults.push(Error::new(&shard.path, kind).tensor(disk_name));
+                }
             }
         }
     }

@@ -164,9 +164,12 @@ fn split<'a>(
 ) -> Vec<&'a [(String, Vec<usize>)]> {
     let mut shards = Vec::new();
     let (mut first, mut size) = (0, 0);
+    let on_disk = |number: usize| form.layout.on_disk(&parameters[number].0);
     for (number, (_, shape)) in parameters.iter().enumerate() {
         let more = bytes(shape, form);
-        if size + more > form.shard_bytes && number > first {
+        // Rows of one tensor stay together.
+        let is_full = size + more > form.shard_bytes && number > first;
+        if is_full && on_disk(number) != on_disk(number - 1) {
             shards.push(&parameters[first..number]);
             (first, size) = (number, 0);
         }
@@ -207,14 +210,23 @@ fn write_shard(path: &Path, parameters: &[(String, Vec<usize>)], form: &Form) ->
 /// The header, padded so that the data is aligned.
 fn header(parameters: &[(String, Vec<usize>)], form: &Form) -> String {
     let mut table = Map::from_iter([("__metadata__".to_owned(), json!({ "format": "pt" }))]);
+    let mut tensors: Vec<(String, Vec<usize>, [u64; 2])> = Vec::new();
     let mut start = 0;
     for (name, shape) in parameters {
-        let end = start + bytes(shape, form);
-        let tensor = json!({
-            "dtype": form.dtype.to_string(), "shape": shape, "data_offsets": [start, end],
-        });
-        table.insert(form.layout.on_disk(name), tensor);
+        let (name, end) = (form.layout.on_disk(name), start + bytes(shape, form));
+        match tensors.last_mut() {
+            Some((last, rows, range)) if *last == name => {
+                rows[0] += shape[0];
+                range[1] = end;
+            }
+            _ => tensors.push((name, shape.clone(), [start, end])),
+        }
         start = end;
+    }
+    for (name, shape, range) in tensors {
+        let dtype = form.dtype.to_string();
+        let tensor = json!({ "dtype": dtype, "shape": shape, "data_offsets": range });
+        table.insert(name, tensor);
     }
     let mut text = serde_json::Value::Object(table).to_string();
     let padding = text.len().next_multiple_of(8) - text.len();

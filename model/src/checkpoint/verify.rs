@@ -7,6 +7,7 @@ use rayon::prelude::*;
 use safetensors::Dtype;
 
 use super::{Checkpoint, Error, ErrorKind, INDEX, View};
+use crate::sam2::OF_VIDEO;
 
 /// Bytes that one task scans.
 const TASK: usize = 1 << 20;
@@ -108,8 +109,11 @@ fn against(checkpoint: &Checkpoint, expected: &[(String, Vec<usize>)], whole: bo
         }
     }
     let known: BTreeSet<&str> = expected.iter().map(|(name, _)| name.as_str()).collect();
-    // As in loading: trainers save tied embeddings under both names, and tables that are computed.
-    let needless = |name: &str| name == "lm_head.weight" || name.ends_with(".inv_freq");
+    // As in loading: trainers save tied embeddings under both names, and tables that are computed; SAM 2
+    // has parts that only video needs.
+    let of_video = |name: &str| OF_VIDEO.iter().any(|start| name.starts_with(start));
+    let needless =
+        |name: &str| name == "lm_head.weight" || name.ends_with(".inv_freq") || of_video(name);
     let unknown =
         checkpoint.views().filter(|view| !known.contains(view.name) && !needless(view.name));
     faults.extend(unknown.map(|view| view.fault(ErrorKind::Unknown)));

@@ -4,7 +4,8 @@
 //! gives them what they find there: blocks trimmed, Python's methods, `tojson`, `raise_exception`,
 //! `strftime_now`, `{% generation %}`, and the tokenizer's special tokens by name.
 
-use super::{InputError, json::Fields};
+use super::InputError;
+use crate::json::Fields;
 use minijinja::syntax::SyntaxConfig;
 use minijinja::value::{Kwargs, Serde, Value};
 use minijinja::{Environment, Error as JinjaError, ErrorKind as JinjaErrorKind};

@@ -4,8 +4,8 @@ use std::path::Path;
 
 use segzero_datasets::Error;
 
-use super::json::Fields;
 use super::sampler::Sampling;
+use crate::json::Fields;
 
 /// The recommended choice of tokens, and the tokens that end a reply.
 #[derive(Clone, Debug, PartialEq)]

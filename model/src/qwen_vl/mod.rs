@@ -22,7 +22,6 @@ mod defaults;
 mod error;
 mod generate;
 mod image;
-mod json;
 mod model;
 mod position;
 mod processor;

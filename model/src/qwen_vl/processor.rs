@@ -4,7 +4,8 @@
 //! Four steps: sides to multiples of `patch_size * merge_size` with the pixels within bounds, PIL's
 //! resampling, scaling of each sample, and patches in the order in which the merger takes them.
 
-use super::{InputError, json::Fields};
+use super::InputError;
+use crate::json::Fields;
 use rayon::prelude::*;
 use segzero_datasets::{Error, ErrorKind, Size};
 use segzero_prep::image::{Filter, Rgb, resize};

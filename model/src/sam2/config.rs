@@ -168,6 +168,17 @@ impl Family {
     }
 }
 
+impl std::fmt::Display for Family {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(match self {
+            Self::Tiny => "T",
+            Self::Small => "S",
+            Self::BasePlus => "B+",
+            Self::Large => "L",
+        })
+    }
+}
+
 impl Config {
     /// Cells along a side of the image embedding.
     pub fn grid(&self) -> usize {

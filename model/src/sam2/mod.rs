@@ -10,6 +10,7 @@
 
 mod antialias;
 pub mod config;
+mod config_json;
 mod decoder;
 mod image;
 mod model;
@@ -26,6 +27,7 @@ mod upscale;
 mod tests;
 
 pub use config::{Config, Family};
+pub use config_json::{MODEL_TYPES, Release};
 pub use image::{Preprocessing, pixels};
 pub use model::{Decoded, Embedding, OF_VIDEO, Output, Sam2, parameters};
 pub use predictor::{Choice, Embedded, ImagePrompt, Predictor, PromptError, Segmented};

@@ -1,10 +1,12 @@
 //! `segzero model info`: what a model is and what it needs.
 
+use std::collections::BTreeMap;
+use std::path::Path;
 use std::process::ExitCode;
 
 use segzero_model::checkpoint::Checkpoint;
 use segzero_model::checkpoint::hub::Freshness;
-use segzero_model::info::{Architecture, Info, Memory, PATCHES, PROMPT_TOKENS, Parameters, Place};
+use segzero_model::info::{Architecture, Info, Memory, PATCHES, PROMPT_TOKENS, Part, Place};
 
 use super::size;
 use crate::failure::Failure;
@@ -14,7 +16,7 @@ use crate::{model_source, output};
 /// Flags of `segzero model info`.
 #[derive(clap::Args)]
 pub struct Args {
-    /// Folder of a model, a .safetensors file, or a name on the hub.
+    /// Folder of a model, a .safetensors or .pt file, or a name on the hub.
     #[arg(value_name = "DIR|NAME")]
     model: String,
     /// Print everything as JSON instead of tables.
@@ -26,17 +28,17 @@ pub struct Args {
 pub fn run(args: Args) -> Result<ExitCode, Failure> {
     let path = model_source::resolve(&args.model, Freshness::Cached, Verbosity::Normal)?;
     let checkpoint = Checkpoint::open(&path)?;
-    let architecture = Architecture::open(&checkpoint.folder)?;
+    let architecture = Architecture::of(&checkpoint)?;
     let info = Info::new(&checkpoint, &architecture);
     let text = match args.json {
         true => serde_json::to_string_pretty(&info).map_err(Failure::new)? + "\n",
-        false => table(&info),
+        false => table(&path, &info),
     };
     output::print(&text)?;
     Ok(ExitCode::SUCCESS)
 }
 
-fn table(info: &Info) -> String {
+fn table(path: &Path, info: &Info) -> String {
     let dtypes: Vec<String> =
         info.dtypes.iter().map(|(dtype, bytes)| format!("{dtype} {}", size(*bytes))).collect();
     let files = match info.shards.len() {
@@ -45,7 +47,7 @@ fn table(info: &Info) -> String {
     };
     let mut text = format!(
         "{}\narchitecture  {}\nparameters    {}\non disk       {} in {files}: {}\n",
-        info.folder.display(),
+        path.display(),
         info.architecture,
         parameters(&info.parameters),
         size(info.bytes),
@@ -58,22 +60,17 @@ fn table(info: &Info) -> String {
             size(bytes),
             size(bytes / 2)
         );
-        text += &memory(&info.memory);
     }
-    text
+    if let Some(side) = info.image_size {
+        text += &format!("\nmemory, for an image of {side}x{side}\n");
+    }
+    text + &memory(&info.memory)
 }
 
-fn parameters(parameters: &Parameters) -> String {
-    let parts = [
-        ("vision", parameters.vision),
-        ("decoder", parameters.decoder),
-        ("embeddings", parameters.embeddings),
-        ("other", parameters.other),
-    ];
-    let parts = parts.iter().filter(|(_, count)| *count > 0);
-    let parts: Vec<String> =
-        parts.map(|(name, count)| format!("{name} {}", many(*count))).collect();
-    format!("{} ({})", many(parameters.total()), parts.join(", "))
+fn parameters(parts: &BTreeMap<Part, u64>) -> String {
+    let named: Vec<String> =
+        parts.iter().map(|(part, count)| format!("{} {}", part.name(), many(*count))).collect();
+    format!("{} ({})", many(parts.values().sum()), named.join(", "))
 }
 
 fn many(count: u64) -> String {
@@ -84,6 +81,9 @@ fn many(count: u64) -> String {
 }
 
 fn memory(rows: &[Memory]) -> String {
+    if rows.is_empty() {
+        return String::new();
+    }
     let mut text = format!(
         "  {:<8}{:<8}{:>10}{:>10}{:>13}{:>10}\n",
         "device", "format", "weights", "KV cache", "activations", "total"
@@ -97,7 +97,7 @@ fn memory(rows: &[Memory]) -> String {
             "  {device:<8}{:<8}{:>10}{:>10}{:>13}{:>10}\n",
             row.format.to_string(),
             size(row.weights),
-            size(row.kv_cache),
+            if row.kv_cache == 0 { "-".to_owned() } else { size(row.kv_cache) },
             size(row.activations),
             size(row.total())
         );

@@ -19,7 +19,7 @@ use crate::{model_source, output};
 /// Exit code 0: sound; 1: faults, which are listed; 2: there is nothing to verify.
 #[derive(clap::Args)]
 pub struct Args {
-    /// Folder of a model, a .safetensors file, or a name on the hub.
+    /// Folder of a model, a .safetensors or .pt file, or a name on the hub.
     #[arg(value_name = "DIR|NAME")]
     model: String,
     /// Also read every value: NaN and infinities are faults.
@@ -61,11 +61,17 @@ pub fn run(args: Args) -> Result<ExitCode, Failure> {
     Ok(ExitCode::from(u8::from(!faults.is_empty())))
 }
 
-/// The architecture in the model's folder; a bare file of weights has none.
+/// The architecture of a folder, or of a file that says so itself: a file of weights may be one of
+/// several. What cannot be opened is left to the list of faults.
 fn architecture(path: &Path) -> Result<Architecture, segzero_datasets::Error> {
-    match path.is_dir() {
-        true => Architecture::open(path),
-        false => Ok(Architecture::Unstated),
+    match Checkpoint::open(path) {
+        Ok(checkpoint) => match Architecture::of(&checkpoint)? {
+            known @ Architecture::Sam2(..) => Ok(known),
+            known if path.is_dir() => Ok(known),
+            _ => Ok(Architecture::Unstated),
+        },
+        Err(_) if path.is_dir() => Architecture::open(path),
+        Err(_) => Ok(Architecture::Unstated),
     }
 }
 
@@ -76,7 +82,7 @@ fn weights(path: &Path) -> u64 {
 
 fn summary(verified: &Verified, architecture: &Architecture, faults: usize) -> String {
     let checked = match architecture {
-        Architecture::QwenVl(_) => {
+        Architecture::QwenVl(_) | Architecture::Sam2(..) => {
             format!("names and shapes against {}", architecture.name())
         }
         Architecture::Other(name) => {

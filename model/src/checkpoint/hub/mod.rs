@@ -20,7 +20,7 @@ mod http;
 
 use std::cell::Cell;
 use std::collections::BTreeSet;
-use std::ffi::OsString;
+use std::ffi::{OsStr, OsString};
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
@@ -158,7 +158,7 @@ impl Hub {
     ///
     /// # Errors
     /// Neither a path nor a name; not in the cache and offline; refused, unreachable, not what was
-    /// promised; or without weights in safetensors.
+    /// promised; or without weights that are read.
     pub fn resolve(
         &self,
         name: &str,
@@ -185,16 +185,18 @@ impl Hub {
         self.cache.join(format!("models--{}", name.model.replace('/', "--")))
     }
 
-    /// The snapshot of a revision, if its configuration and all its weights are there. (Weights are
-    /// fetched last, so that the rest is there with them.)
+    /// The snapshot of a revision, if its configuration and all its weights are there; models of
+    /// `torch.save` may have none. (Weights are fetched last, so that the rest is there with them.)
     fn cached(&self, name: &Name) -> Option<PathBuf> {
         let folder = self.folder(name);
         let commit = fs::read_to_string(folder.join("refs").join(&name.revision));
         let commit = commit.unwrap_or_else(|_| name.revision.clone());
         let snapshot = folder.join("snapshots").join(commit.trim());
         let (.., weights) = Checkpoint::files(&snapshot).ok()?;
-        let whole = snapshot.join("config.json").exists() && weights.iter().all(|f| f.exists());
-        whole.then_some(snapshot)
+        let is_torch =
+            |path: &PathBuf| path.file_name().and_then(OsStr::to_str).is_some_and(super::is_torch);
+        let is_configured = snapshot.join("config.json").exists() || weights.iter().all(is_torch);
+        (is_configured && weights.iter().all(|f| f.exists())).then_some(snapshot)
     }
 
     /// Fetches what is missing of a revision.
@@ -205,13 +207,16 @@ impl Hub {
         let files: BTreeSet<&str> = listing.siblings.iter().map(|s| s.rfilename.as_str()).collect();
         let small: Vec<&str> = files.iter().copied().filter(|file| is_small(file)).collect();
         self.fetch_all(name, &listing.sha, &small, progress)?;
-        let weights: Vec<String> = match files.contains(SINGLE) {
-            true => vec![SINGLE.to_owned()],
-            // A model without an index says so here, with the forms of weights that it has.
-            false => match files.contains(super::INDEX) {
-                true => Index::read(&snapshot)?.files().into_iter().map(str::to_owned).collect(),
-                false => return Err(no_weights(&name.model, &files).into()),
-            },
+        // The order is that of `Checkpoint::open`.
+        let mut torch = files.iter().filter(|file| !file.contains('/') && super::is_torch(file));
+        let weights: Vec<String> = if files.contains(SINGLE) {
+            vec![SINGLE.to_owned()]
+        } else if files.contains(super::INDEX) {
+            Index::read(&snapshot)?.files().into_iter().map(str::to_owned).collect()
+        } else if let (Some(file), None) = (torch.next(), torch.next()) {
+            vec![(*file).to_owned()]
+        } else {
+            return Err(no_weights(&name.model, &files).into());
         };
         let weights: Vec<&str> = weights.iter().map(String::as_str).collect();
         self.fetch_all(name, &listing.sha, &weights, progress)?;

@@ -1,6 +1,7 @@
 //! The files of a tokenizer, read strictly.
 
-use crate::qwen_vl::{InputError, json::Fields};
+use crate::json::Fields;
+use crate::qwen_vl::InputError;
 use segzero_datasets::{Error, ErrorKind};
 use serde::Deserialize;
 use std::collections::BTreeMap;

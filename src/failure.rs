@@ -80,6 +80,12 @@ impl From<segzero_model::device::DeviceError> for Failure {
     }
 }
 
+impl From<segzero_model::sam2::PromptError> for Failure {
+    fn from(error: segzero_model::sam2::PromptError) -> Self {
+        Self::new(error)
+    }
+}
+
 impl From<segzero_model::qwen_vl::PromptError> for Failure {
     fn from(error: segzero_model::qwen_vl::PromptError) -> Self {
         Self::new(error)

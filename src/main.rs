@@ -5,6 +5,7 @@ mod model_source;
 mod output;
 mod progress;
 mod resampling;
+mod segmenter;
 mod source_args;
 
 use std::ffi::OsString;
@@ -35,6 +36,8 @@ enum Command {
     Preview(commands::preview::Args),
     /// Ask a Qwen-VL model about images.
     Ask(commands::ask::Args),
+    /// Masks of what boxes and points show, by SAM 2.
+    Mask(commands::mask::Args),
     /// Score predicted masks: gIoU and cIoU under any published protocol.
     Eval(commands::eval::Args),
     /// Score answers to questions about images: ChartQA's and TextVQA's accuracy.
@@ -84,6 +87,7 @@ impl Command {
             Self::Prep(args) => commands::prep::run(args),
             Self::Preview(args) => commands::preview::run(args),
             Self::Ask(args) => commands::ask::run(args),
+            Self::Mask(args) => commands::mask::run(args),
             Self::Eval(args) => commands::eval::run(args),
             Self::Vqa(args) => commands::vqa::run(args),
             Self::Report(args) => commands::report::run(args),

@@ -6,6 +6,7 @@ pub mod demo;
 pub mod eval;
 pub mod inspect;
 pub mod leaderboard;
+pub mod mask;
 pub mod merge;
 pub mod model;
 pub mod prep;

@@ -7,18 +7,22 @@ use std::time::{Duration, Instant};
 
 use clap::builder::{PossibleValuesParser, TypedValueParser};
 use segzero_datasets::FillRegime;
+use segzero_model::device::DeviceName;
+use segzero_model::packed::Format;
+use segzero_model::sam2::Preprocessing;
 use segzero_prep::image::{Filter, PngEffort};
-use segzero_prep::select::{Crowd, Leaks, MultiPart, SelectOptions, Sentences, SkipCounts};
+use segzero_prep::select::{Crowd, Leaks, MultiPart, SelectOptions, Sentences, Skip, SkipCounts};
 use segzero_prep::{
-    Border, BoxConvention, Columns, Event, Existing, FrameSize, ImageEncoding, Job, OnBad,
-    OutputFormat, Parts, Plan, PointRule, PrepOptions, Report, Rounding, SolutionFormat,
+    Border, BoxConvention, Columns, Event, Existing, FrameSize, ImageEncoding, Job, MaskFilter,
+    OnBad, OutputFormat, Parts, Plan, PointRule, PrepOptions, Report, Rounding, SolutionFormat,
     TargetOptions,
 };
 
 use crate::failure::Failure;
 use crate::output::{print, report};
 use crate::progress::{self, Verbosity};
-use crate::source_args::{SourceArgs, Wanted, format_hint};
+use crate::segmenter::{self, Opened, Wanted};
+use crate::source_args::{self, SourceArgs, format_hint};
 
 /// Flags of `segzero prep`.
 #[derive(clap::Args)]
@@ -35,6 +39,8 @@ pub struct Args {
     target: TargetArgs,
     #[command(flatten)]
     output: OutputArgs,
+    #[command(flatten)]
+    filter: FilterArgs,
     /// Leave records out that cannot be used, count them, and list them in `skipped.jsonl`, instead
     /// of stopping at the first.
     #[arg(long, help_heading = "Run")]
@@ -94,6 +100,41 @@ struct SelectArgs {
     /// Images that a val or test split of any data set under the root contains.
     #[arg(long, value_enum, default_value_t)]
     leaks: Leaks,
+}
+
+/// Which objects a model must find.
+#[derive(clap::Args)]
+#[command(next_help_heading = "Filter")]
+struct FilterArgs {
+    /// Keep only objects that SAM 2 finds by their box and first point, as VisionReasoner's builder
+    /// does: a folder, a file or a name on the hub.
+    #[arg(long, value_name = "DIR|FILE|NAME")]
+    filter_sam: Option<String>,
+    /// Least IoU of its mask with the annotation, 0 to 1.
+    #[arg(long, value_name = "SHARE", value_parser = share, default_value_t = 0.6,
+          requires = "filter_sam")]
+    min_iou: f64,
+    /// Where SAM 2 computes: `cpu`, `cuda:N` or `wgpu:N`.
+    #[arg(long, default_value = "cpu", value_name = "DEVICE", requires = "filter_sam")]
+    sam_device: DeviceName,
+    /// How its weights are kept.
+    #[arg(long, default_value = "f32", value_name = "FORMAT", requires = "filter_sam")]
+    sam_format: Format,
+}
+
+impl FilterArgs {
+    /// The model, where objects are filtered.
+    fn open(&self, verbosity: Verbosity) -> Result<Option<Opened>, Failure> {
+        let Some(model) = &self.filter_sam else { return Ok(None) };
+        let wanted = Wanted {
+            model,
+            device: self.sam_device,
+            format: self.sam_format,
+            preprocessing: Preprocessing::Meta,
+            verbosity,
+        };
+        segmenter::open(&wanted).map(Some)
+    }
 }
 
 /// Boxes and points.
@@ -219,17 +260,19 @@ impl Args {
 pub fn run(args: Args) -> Result<ExitCode, Failure> {
     let begin = Instant::now();
     let verbosity = if args.quiet { Verbosity::Quiet } else { Verbosity::Normal };
-    let (source, options) = (args.source.source(Wanted::WithMasks)?, args.options());
+    let (source, options) = (args.source.source(source_args::Wanted::WithMasks)?, args.options());
     let pool = rayon::ThreadPoolBuilder::new()
         .num_threads(args.threads.map_or(0, usize::from))
         .build()
         .map_err(Failure::new)?;
+    let model = if args.dry_run { None } else { args.filter.open(verbosity)? };
+    let min_iou = args.filter.min_iou;
     let job = Job {
         source: &source,
         root: &args.source.root,
         split: args.source.split.clone(),
         options: &options,
-        filter: None,
+        filter: model.as_ref().map(|model| MaskFilter { segmenter: model, min_iou }),
         on_bad: if args.skip_bad { OnBad::Skip } else { OnBad::Stop },
         pool: &pool,
     };
@@ -317,8 +360,10 @@ fn summary(source: &str, report: &Report, args: &Args, elapsed: Duration) -> Str
         rows.push(("rate".to_owned(), format!("{rate:.0} examples/s")));
     }
     let mut text = format!("{source} -> {}\n{}", args.out.display(), table(&rows));
-    if counts_of.skipped.contains_key(&segzero_prep::select::Skip::Bad) {
-        text.push_str("bad records are listed in skipped.jsonl\n");
+    let listed = [(Skip::Bad, "bad records"), (Skip::MaskIou, "objects that SAM 2 does not find")];
+    for (_, what) in listed.iter().filter(|(skip, _)| counts_of.skipped.contains_key(skip)) {
+        // Writing to a string cannot fail.
+        let _ = writeln!(text, "{what} are listed in skipped.jsonl");
     }
     text
 }

@@ -1,6 +1,5 @@
 //! What is asked about one image: by flags, or by a line of a file.
 
-use std::fmt::Display;
 use std::path::{Path, PathBuf};
 use std::str::FromStr;
 
@@ -134,11 +133,11 @@ struct Line {
     image: PathBuf,
     id: Option<Id>,
     #[serde(rename = "box")]
-    bbox: Option<[f32; 4]>,
+    bbox: Option<Vec<f32>>,
     #[serde(default)]
-    boxes: Vec<[f32; 4]>,
+    boxes: Vec<Vec<f32>>,
     #[serde(default)]
-    points: Vec<[f32; 2]>,
+    points: Vec<Vec<f32>>,
     labels: Option<Vec<u8>>,
 }
 
@@ -176,35 +175,24 @@ pub fn read(path: &Path, preset: Option<Preset>) -> Result<Vec<Record>, Failure>
 }
 
 fn record(line: &str, folder: &Path, preset: Option<Preset>) -> Result<Record, String> {
-    let line: Line = serde_json::from_str(line).map_err(|error| error.to_string())?;
-    let at = |field: &str, error: &dyn Display| format!("field `{field}`: {error}");
-    let finite = |numbers: &[f32]| match numbers.iter().find(|number| !number.is_finite()) {
-        Some(number) => Err(format!("{number} is out of range")),
-        None => Ok(()),
-    };
-    let mut boxes = Vec::new();
-    for (field, bbox) in
-        line.bbox.iter().map(|b| ("box", b)).chain(line.boxes.iter().map(|b| ("boxes", b)))
-    {
-        finite(bbox).map_err(|e| at(field, &e))?;
-        boxes.push(upright(*bbox).map_err(|e| at(field, &e))?);
-    }
+    let not_a_line =
+        |error: serde_json::Error| error.to_string().replace("line 1 column", "column");
+    let line: Line = serde_json::from_str(line).map_err(not_a_line)?;
+    let bbox = line.bbox.iter().map(|bbox| ("box", bbox));
+    let boxes = bbox.chain(line.boxes.iter().map(|bbox| ("boxes", bbox)));
+    let boxes = boxes.map(|(field, bbox)| at(field, exactly(bbox).and_then(upright)));
     let labels = line.labels.unwrap_or_else(|| vec![1; line.points.len()]);
     if labels.len() != line.points.len() {
         let counts = format!("{} labels for {} points", labels.len(), line.points.len());
-        return Err(at("labels", &counts));
+        return at("labels", Err(counts));
     }
-    let mut points = Vec::new();
-    for (&place, label) in line.points.iter().zip(labels) {
-        finite(&place).map_err(|e| at("points", &e))?;
-        let label = match label {
-            0 => PointLabel::Background,
-            1 => PointLabel::Foreground,
-            other => return Err(at("labels", &format!("{other} is neither 0 nor 1"))),
-        };
-        points.push((place, label));
-    }
-    let asked = Asked { boxes, points };
+    let points = line.points.iter().zip(&labels);
+    let points = points
+        .map(|(place, &number)| Ok((at("points", exactly(place))?, at("labels", label(number))?)));
+    let asked = Asked {
+        boxes: boxes.collect::<Result<_, _>>()?,
+        points: points.collect::<Result<_, String>>()?,
+    };
     let prompts = asked.prompts(preset)?;
     let key = match line.id {
         Some(Id::Text(text)) => text,
@@ -212,4 +200,27 @@ fn record(line: &str, folder: &Path, preset: Option<Preset>) -> Result<Record, S
         None => line.image.to_string_lossy().into_owned(),
     };
     Ok(Record { key, image: folder.join(line.image), asked, prompts })
+}
+
+/// An error with the field that it is about.
+fn at<T>(field: &str, result: Result<T, String>) -> Result<T, String> {
+    result.map_err(|error| format!("field `{field}`: {error}"))
+}
+
+/// So many finite numbers.
+fn exactly<const N: usize>(numbers: &[f32]) -> Result<[f32; N], String> {
+    let array: Result<[f32; N], _> = numbers.try_into();
+    let array = array.map_err(|_| format!("{} numbers in place of {N}", numbers.len()))?;
+    match array.iter().find(|number| !number.is_finite()) {
+        Some(number) => Err(format!("{number} is no finite number")),
+        None => Ok(array),
+    }
+}
+
+fn label(number: u8) -> Result<PointLabel, String> {
+    match number {
+        0 => Ok(PointLabel::Background),
+        1 => Ok(PointLabel::Foreground),
+        other => Err(format!("{other} is neither 0 nor 1")),
+    }
 }

@@ -7,11 +7,13 @@ use std::process::{Command, Stdio};
 
 use common::{Data, segzero, text};
 
-const COMMANDS: [&str; 12] = [
+const COMMANDS: [&str; 14] = [
     "demo",
     "inspect",
     "prep",
     "preview",
+    "ask",
+    "mask",
     "eval",
     "merge",
     "compare",

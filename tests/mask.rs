@@ -272,7 +272,7 @@ fn what_cannot_be_asked_is_refused_with_its_name() {
         (r#"{"image": "a.png"}"#, "nothing is asked"),
         (r#"{"image": "a.png", "box": [1, 2, 3]}"#, "field `box`: 3 numbers"),
         (r#"{"image": "a.png", "box": [9, 2, 3, 4]}"#, "field `box`: the corners"),
-        (r#"{"image": "a.png", "points": [[1e99, 2]]}"#, "field `points`"),
+        (r#"{"image": "a.png", "points": [[1e99, 2]]}"#, "out of range"),
         (r#"{"image": "a.png", "points": [[1, 2]], "labels": [2]}"#, "field `labels`"),
         (r#"{"image": "a.png", "points": [[1, 2]], "labels": []}"#, "0 labels for 1 points"),
         (r#"{"box": [1, 2, 3, 4]}"#, "image"),

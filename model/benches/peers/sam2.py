@@ -88,8 +88,9 @@ def session(module, given, names, path):
     """A function that runs `module` in ONNX Runtime."""
     import onnxruntime
 
-    torch.onnx.export(module, given, path, dynamo=True, opset_version=20, input_names=names,
-                      verbose=False)
+    if not Path(path).exists():
+        torch.onnx.export(module, given, path, dynamo=True, opset_version=20, input_names=names,
+                          verbose=False)
     options = onnxruntime.SessionOptions()
     options.intra_op_num_threads = 2
     running = onnxruntime.InferenceSession(path, options, providers=["CPUExecutionProvider"])
@@ -116,7 +117,7 @@ def main():
     parser.add_argument("--family", choices=FAMILIES, default="large")
     parser.add_argument("--runtime", choices=["torch", "onnx"], default="torch")
     parser.add_argument("--attention", choices=["sdpa", "eager"], default="sdpa")
-    parser.add_argument("--keep", type=Path, help="where exported networks go and stay")
+    parser.add_argument("--keep", type=Path, help="where exported networks stay, to be used again")
     options = parser.parse_args()
     torch.set_num_threads(2)
     with tempfile.TemporaryDirectory() as temporary:

@@ -9,6 +9,7 @@
 //! gIoU is the mean of the units' IoUs (also called mIoU); cIoU is the sum of intersections over
 //! the sum of unions (also oIoU, overall IoU).
 
+pub mod answer;
 mod boundary;
 mod breakdown;
 mod cell;

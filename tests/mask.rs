@@ -213,6 +213,45 @@ fn a_file_of_prompts_becomes_predictions() {
 }
 
 #[test]
+fn an_interrupted_run_goes_on() {
+    let model = Model::new();
+    let names = ["a.png", "b.png", "c.png"];
+    let lines = names.map(|name| {
+        model.image(name, 60, 40);
+        let line = |x: u32| json!({"image": name, "id": format!("{name}:{x}"), "points": [[x, 9]]});
+        format!("{}\n{}\n", line(5), line(33))
+    });
+    let prompts = model.write("p.jsonl", &lines.concat());
+    let (whole, out) = (model.path("whole.jsonl"), model.path("out.jsonl"));
+    model.mask(&["--prompts", &prompts, "--out", &whole]);
+    let whole = fs::read_to_string(whole).unwrap();
+    assert_eq!(whole.lines().count(), 6);
+
+    let hidden = model.at("hidden");
+    fs::rename(model.at("c.png"), &hidden).unwrap();
+    let asked = ["--prompts", &prompts, "--out", &out];
+    assert_eq!(model.output(&asked).status.code(), Some(2));
+    assert!(!Path::new(&out).exists());
+    fs::rename(&hidden, model.at("c.png")).unwrap();
+    // As if it had been killed while it wrote the second image's lines.
+    let part = fs::read_to_string(model.at("out.jsonl.part")).unwrap();
+    let three: Vec<&str> = part.lines().take(3).collect();
+    fs::write(model.at("out.jsonl.part"), three.join("\n") + "\n{\"key\": \"b.p").unwrap();
+    let run = model.output(&asked);
+    assert!(text(&run.stderr).contains("2 prompts were answered"), "{}", text(&run.stderr));
+    assert_eq!(fs::read_to_string(&out).unwrap(), whole);
+    assert!(!model.at("out.jsonl.part").exists() && !model.at("out.jsonl.part.json").exists());
+
+    // Lines that were made otherwise are not taken over.
+    fs::write(model.at("other.jsonl.part"), &part).unwrap();
+    fs::write(model.at("other.jsonl.part.json"), "{}").unwrap();
+    let other = model.path("other.jsonl");
+    let run = model.output(&["--prompts", &prompts, "--out", &other, "--single"]);
+    assert!(!text(&run.stderr).contains("answered by an earlier run"));
+    assert_eq!(fs::read_to_string(&other).unwrap().lines().count(), 6);
+}
+
+#[test]
 fn predictions_are_scored() {
     let (model, data) = (Model::new(), Data::new(2));
     let scene = &data.scenes[0];
@@ -283,6 +322,8 @@ fn what_cannot_be_asked_is_refused_with_its_name() {
         let prompts = model.write("p.jsonl", &format!("{good}\n{line}\n"));
         refused(&["--prompts", &prompts], &["p.jsonl", "line 2", expected, "docs/mask.md"]);
     }
+    let good = model.write("p.jsonl", r#"{"image": "a.png", "box": [1, 1, 2, 2]}"#);
+    refused(&["--prompts", &good, "--out", "/dev/null"], &["/dev/null", "no regular file"]);
     let empty = model.write("empty.jsonl", "\n");
     refused(&["--prompts", &empty], &["empty.jsonl"]);
 }

@@ -1,22 +1,28 @@
 //! Many images, asked by the lines of a file: predictions that `segzero eval` reads.
 
 use std::collections::HashMap;
-use std::io;
+use std::hash::{DefaultHasher, Hasher};
 use std::path::{Path, PathBuf};
 use std::time::Instant;
 
 use segzero_model::sam2::{Predictor, Segmented};
-use segzero_reports::write_whole;
+use segzero_prep::Segmenter;
 use serde::Serialize;
+use serde_json::{Value, json};
 
 use super::asked::{self, Record};
-use super::{Args, not_written, read_image, union};
+use super::part::Part;
+use super::{Args, read_image, union};
 use crate::failure::Failure;
 use crate::output::{print, report};
 use crate::progress::{self, Verbosity};
+use crate::segmenter::Opened;
 
 /// Records whose masks are held at once.
 const TOGETHER: usize = 32;
+
+const GOES_ON: &str =
+    "the same command goes on where it stopped; `--skip-bad` leaves such images out";
 
 /// A prediction.
 #[derive(Serialize)]
@@ -44,37 +50,57 @@ struct Scores<'a> {
 /// Runs the command.
 pub(super) fn run(args: &Args, path: &Path) -> Result<(), Failure> {
     let records = asked::read(path, args.preset)?;
-    let images = by_image(&records);
-    let predictor = args.open()?.predictor;
-    let bar = progress::bar(records.len() as u64, "asking", Verbosity::Normal);
-    let start = Instant::now();
-    let mut bad = 0;
-    let mut ask = |write: &mut dyn FnMut(&str) -> Result<(), Failure>| {
-        for (image, records) in &images {
-            match predict(args, &predictor, image, records) {
-                Ok(lines) => lines.iter().try_for_each(|line| write(line))?,
-                Err(failure) if args.skip_bad => {
-                    report(failure);
-                    bad += records.len();
-                }
-                Err(failure) => return Err(failure),
+    let mut images = by_image(&records);
+    let opened = args.open()?;
+    let mut part = None;
+    if let Some(out) = &args.out {
+        let counts = images.iter().map(|(image, records)| (*image, records.len())).collect();
+        let found = Part::open(out, &made_by(args, &opened, path)?, &counts)?;
+        images.retain(|(image, _)| !found.has(image));
+        part = Some(found);
+    }
+    let left: usize = images.iter().map(|(_, records)| records.len()).sum();
+    if left < records.len() {
+        report(format_args!("{} prompts were answered by an earlier run", records.len() - left));
+    }
+    let bar = progress::bar(left as u64, "asking", Verbosity::Normal);
+    let (start, mut bad) = (Instant::now(), 0);
+    for (image, records) in &images {
+        match predict(args, &opened.predictor, image, records) {
+            Ok(lines) => part.as_mut().map_or_else(|| print(&lines), |part| part.write(&lines))?,
+            Err(failure) if args.skip_bad => {
+                report(failure);
+                bad += records.len();
             }
-            bar.inc(records.len() as u64);
+            Err(failure) if args.out.is_some() => return Err(failure.or_hint(GOES_ON)),
+            Err(failure) => return Err(failure),
         }
-        Ok(())
-    };
-    match &args.out {
-        None => ask(&mut |line| print(line))?,
-        Some(out) => write_lines(out, ask)?,
+        bar.inc(records.len() as u64);
     }
     bar.finish_and_clear();
-    let (asked, seconds) = (records.len() - bad, start.elapsed().as_secs_f64());
+    part.map_or(Ok(()), Part::finish)?;
+    let seconds = start.elapsed().as_secs_f64();
     report(format_args!(
-        "{asked} prompts in {} images, {bad} left out; {seconds:.1} s, {:.2} images/s",
+        "{} prompts in {} images, {bad} left out; {seconds:.1} s, {:.2} images/s",
+        left - bad,
         images.len(),
         images.len() as f64 / seconds.max(1e-9)
     ));
     Ok(())
+}
+
+/// What the predictions follow from.
+fn made_by(args: &Args, opened: &Opened, path: &Path) -> Result<Value, Failure> {
+    let text = std::fs::read(path).map_err(|e| segzero_datasets::Error::new(path, e))?;
+    let mut hash = DefaultHasher::new();
+    hash.write(&text);
+    Ok(json!({
+        "model": opened.describe(),
+        "choice": args.choice(),
+        "preset": args.preset,
+        "orientation": format!("{:?}", args.orientation),
+        "prompts": hash.finish(),
+    }))
 }
 
 /// Records by their image, in the order in which images first come.
@@ -91,16 +117,16 @@ fn by_image(records: &[Record]) -> Vec<(&PathBuf, Vec<&Record>)> {
     images
 }
 
-/// The predictions for one image.
+/// The predictions for one image, a line each.
 fn predict(
     args: &Args,
     predictor: &Predictor,
     path: &Path,
     records: &[&Record],
-) -> Result<Vec<String>, Failure> {
+) -> Result<String, Failure> {
     let image = read_image(path, args.orientation)?;
     let embedded = predictor.embed(&image);
-    let mut lines = Vec::new();
+    let mut lines = String::new();
     for records in records.chunks(TOGETHER) {
         let prompts: Vec<_> = records.iter().flat_map(|r| r.prompts.iter().cloned()).collect();
         let objects = predictor.predict(&embedded, &prompts, args.choice())?;
@@ -118,7 +144,8 @@ fn predict(
                 points: record.asked.foreground(),
                 objects: own.iter().map(Scores::of).collect(),
             };
-            lines.push(serde_json::to_string(&line).map_err(Failure::new)? + "\n");
+            lines += &serde_json::to_string(&line).map_err(Failure::new)?;
+            lines.push('\n');
         }
     }
     Ok(lines)
@@ -128,25 +155,5 @@ impl<'a> Scores<'a> {
     fn of(object: &'a Segmented) -> Self {
         let Segmented { ious, chosen, object_score, .. } = object;
         Self { iou: object.iou(), ious, chosen: *chosen, object_score: *object_score }
-    }
-}
-
-/// Writes lines to a file that is whole or not there.
-fn write_lines(
-    out: &Path,
-    ask: impl FnOnce(&mut dyn FnMut(&str) -> Result<(), Failure>) -> Result<(), Failure>,
-) -> Result<(), Failure> {
-    let mut failure = None;
-    let written = write_whole(out, |file| {
-        let mut write =
-            |line: &str| file.write_all(line.as_bytes()).map_err(|e| not_written(out)(e));
-        ask(&mut write).map_err(|error| {
-            failure = Some(error);
-            io::Error::other("stopped")
-        })
-    });
-    match failure {
-        Some(failure) => Err(failure),
-        None => written.map_err(not_written(out)),
     }
 }

@@ -4,6 +4,7 @@ mod asked;
 mod batch;
 mod npy;
 mod one;
+mod part;
 
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;

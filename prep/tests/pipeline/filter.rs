@@ -28,7 +28,7 @@ impl Segmenter for ShortSighted {
             let b = target.bbox;
             let width = if b.width() < 20 { b.width() } else { b.width() / 2 };
             let inside = |x: i32, y: i32| {
-                (b.x0..b.x0 + width as i32).contains(&x) && (b.y0..=b.y1).contains(&y)
+                (b.x0..b.x0 + width).contains(&x) && (b.y0..=b.y1).contains(&y)
             };
             Mask::from_rows(image.size, |y, row| {
                 let pixels = (0..).zip(row.iter_mut());

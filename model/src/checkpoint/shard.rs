@@ -162,6 +162,16 @@ impl Shard {
         faults
     }
 
+    /// Reads everything, and compares it with the check sums that a file of `torch.save` has;
+    /// safetensors have none.
+    pub fn corrupted(&self) -> Vec<Error> {
+        let faults = match self.format {
+            FileFormat::Torch => torch::corrupted(&self.map),
+            FileFormat::Safetensors => Vec::new(),
+        };
+        faults.into_iter().map(|fault| Error::new(&self.path, fault)).collect()
+    }
+
     /// What was cut off, as one fault.
     fn truncated(&self, order: &[(&String, &Header)]) -> Option<Error> {
         let file = self.map.len() as u64;

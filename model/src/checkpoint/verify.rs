@@ -6,7 +6,7 @@ use std::path::Path;
 use rayon::prelude::*;
 use safetensors::Dtype;
 
-use super::{Checkpoint, Error, ErrorKind, INDEX, View};
+use super::{Checkpoint, Error, ErrorKind, INDEX, Shard, View};
 use crate::sam2::OF_VIDEO;
 
 /// Bytes that one task scans.
@@ -16,7 +16,8 @@ const TASK: usize = 1 << 20;
 pub enum Values<'a> {
     /// Only what the headers say.
     Unread,
-    /// Every value is read and must be finite; the function is told of bytes that were read.
+    /// Every value is read and must be finite, and check sums must be right where there are any; the
+    /// function is told of bytes that were read.
     Finite(&'a (dyn Fn(u64) + Sync)),
 }
 
@@ -54,6 +55,7 @@ pub fn verify(
         faults.extend(against(&checkpoint, expected, whole));
     }
     if let Values::Finite(read) = values {
+        faults.extend(checkpoint.shards.iter().flat_map(Shard::corrupted));
         faults.extend(not_finite(&checkpoint, read));
     }
     Ok(Verified {

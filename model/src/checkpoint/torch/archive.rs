@@ -21,11 +21,27 @@ const LOCATOR_BYTES: usize = 20;
 /// Longest comment.
 const COMMENT_MAX: usize = u16::MAX as usize;
 
-/// Where the bytes of each entry lie in the file.
-pub(super) fn entries(file: &[u8]) -> Result<BTreeMap<String, Range<usize>>, TorchError> {
+/// A file in the archive.
+#[derive(Debug)]
+pub(super) struct Stored {
+    /// Its bytes.
+    pub range: Range<usize>,
+    /// CRC-32 of them; 0 where the writer did not compute it.
+    checksum: u32,
+}
+
+impl Stored {
+    /// Whether the bytes are those that were written, as far as can be told.
+    pub fn is_whole(&self, file: &[u8]) -> bool {
+        self.checksum == 0 || crc32fast::hash(&file[self.range.clone()]) == self.checksum
+    }
+}
+
+/// The entries by name.
+pub(super) fn entries(file: &[u8]) -> Result<BTreeMap<String, Stored>, TorchError> {
     let directory = directory(file)?;
     let mut cursor = Cursor { file, at: directory.start };
-    let mut places: BTreeMap<usize, (String, Range<usize>)> = BTreeMap::new();
+    let mut places: BTreeMap<usize, (String, Stored)> = BTreeMap::new();
     while cursor.at < directory.end {
         let at = cursor.at;
         let record = cursor.record().ok_or(TorchError::Directory(at))?;
@@ -34,8 +50,8 @@ pub(super) fn entries(file: &[u8]) -> Result<BTreeMap<String, Range<usize>>, Tor
             return fail(fault);
         }
         let Some(range) = record.range(file) else { return fail(EntryFault::Misplaced) };
-        let name = record.name.clone();
-        if let Some((other, _)) = places.insert(record.local, (name, range)) {
+        let (name, checksum) = (record.name.clone(), record.checksum);
+        if let Some((other, _)) = places.insert(record.local, (name, Stored { range, checksum })) {
             return fail(EntryFault::Overlap(short(&other)));
         }
     }
@@ -47,22 +63,22 @@ pub(super) fn entries(file: &[u8]) -> Result<BTreeMap<String, Range<usize>>, Tor
 
 /// The entries by name, once none lies in another.
 fn by_name(
-    places: BTreeMap<usize, (String, Range<usize>)>,
-) -> Result<BTreeMap<String, Range<usize>>, TorchError> {
+    places: BTreeMap<usize, (String, Stored)>,
+) -> Result<BTreeMap<String, Stored>, TorchError> {
     let mut entries = BTreeMap::new();
     let mut previous: Option<(String, usize)> = None;
-    for (local, (name, range)) in places {
+    for (local, (name, stored)) in places {
         let fail = |fault| Err(TorchError::Entry { entry: short(&name), fault });
         if let Some((other, end)) = previous
             && local < end
         {
             return fail(EntryFault::Overlap(short(&other)));
         }
-        previous = Some((name.clone(), range.end));
+        previous = Some((name.clone(), stored.range.end));
         if entries.contains_key(&name) {
             return fail(EntryFault::Twice);
         }
-        entries.insert(name, range);
+        entries.insert(name, stored);
     }
     Ok(entries)
 }
@@ -122,6 +138,7 @@ struct Record {
     name: String,
     flags: u64,
     method: u64,
+    checksum: u32,
     /// Bytes in the file, and as they were before they were compressed.
     stored: u64,
     size: u64,
@@ -187,7 +204,8 @@ impl<'a> Cursor<'a> {
         }
         self.take(4)?;
         let (flags, method) = (self.number::<2>()?, self.number::<2>()?);
-        self.take(8)?;
+        self.take(4)?;
+        let checksum = self.number::<4>()? as u32;
         let (stored, size) = (self.number::<4>()?, self.number::<4>()?);
         let lengths = [self.number::<2>()?, self.number::<2>()?, self.number::<2>()?];
         self.take(8)?;
@@ -197,7 +215,7 @@ impl<'a> Cursor<'a> {
         self.take(lengths[2])?;
         let [size, stored, local] = extra.wide([size, stored, local])?;
         let local = usize::try_from(local).ok()?;
-        Some(Record { name, flags, method, stored, size, local })
+        Some(Record { name, flags, method, checksum, stored, size, local })
     }
 
     /// The numbers, of which those that do not fit 32 bits stand in the extra field of zip64.

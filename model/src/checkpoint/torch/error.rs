@@ -93,6 +93,9 @@ pub enum EntryFault {
     /// Its header or its bytes do not lie in the file, or the header is that of another.
     #[error("is not where the directory says")]
     Misplaced,
+    /// Bytes that do not have the check sum that was written with them.
+    #[error("has other bytes than were saved: its check sum differs")]
+    Corrupted,
     /// Bytes that belong to two.
     #[error("shares bytes with `{0}`")]
     Overlap(String),
@@ -106,7 +109,9 @@ impl TorchError {
                 "save it again with torch 1.6 or newer: torch.save(torch.load(f, weights_only=True), \
                  f)",
             ),
-            Self::NoEnd => Some("the file was not copied whole; download it again"),
+            Self::NoEnd | Self::Entry { fault: EntryFault::Corrupted, .. } => {
+                Some("the file was not copied whole; download it again")
+            }
             Self::Pickle(_) => Some(
                 "only tensors by name are read, and nothing is executed; if you trust the file, load \
                  it in Python and save its state_dict",

@@ -15,10 +15,12 @@ mod tests;
 use std::collections::BTreeMap;
 use std::ops::Range;
 
+use rayon::prelude::*;
 use safetensors::Dtype;
 use segzero_datasets::pickle::{Pickle, Value, parse_naming};
 
 use super::shard::Header;
+use archive::Stored;
 pub use error::{EntryFault, TorchError};
 
 /// What a zip archive begins with.
@@ -101,13 +103,14 @@ pub(super) fn tensors(file: &[u8]) -> Result<BTreeMap<String, Header>, Fault> {
     let mut folders = entries.keys().filter_map(|name| name.strip_suffix("data.pkl"));
     let folder = folders.next().ok_or(TorchError::NoPickle).map_err(whole)?;
     // Before torch 2.1 the order of bytes was not stated.
-    if let Some(range) = entries.get(&format!("{folder}byteorder"))
-        && &file[range.clone()] != b"little"
+    if let Some(entry) = entries.get(&format!("{folder}byteorder"))
+        && &file[entry.range.clone()] != b"little"
     {
-        let stated = file[range.clone()].iter().take(16).map(|&byte| char::from(byte)).collect();
+        let stated =
+            file[entry.range.clone()].iter().take(16).map(|&byte| char::from(byte)).collect();
         return Err(whole(TorchError::ByteOrder(stated)));
     }
-    let text = &file[entries[&format!("{folder}data.pkl")].clone()];
+    let text = &file[entries[&format!("{folder}data.pkl")].range.clone()];
     let pickle = parse_naming(text, OBJECTS).map_err(|e| whole(e.into()))?;
     let reader = Reader { pickle, entries: &entries, data: format!("{folder}data/") };
     let table = reader.table().map_err(whole)?;
@@ -121,9 +124,18 @@ pub(super) fn tensors(file: &[u8]) -> Result<BTreeMap<String, Header>, Fault> {
     Ok(tensors)
 }
 
+/// The entries whose bytes are not those that were written.
+pub(super) fn corrupted(file: &[u8]) -> Vec<TorchError> {
+    // What cannot be opened has been reported.
+    let entries = archive::entries(file).unwrap_or_default();
+    let corrupted = entries.into_par_iter().filter(|(_, stored)| !stored.is_whole(file));
+    let fault = EntryFault::Corrupted;
+    corrupted.map(|(entry, _)| TorchError::Entry { entry, fault: fault.clone() }).collect()
+}
+
 struct Reader<'a> {
     pickle: Pickle<'a>,
-    entries: &'a BTreeMap<String, Range<usize>>,
+    entries: &'a BTreeMap<String, Stored>,
     /// Folder of the storages in the archive.
     data: String,
 }
@@ -194,8 +206,9 @@ impl<'a> Reader<'a> {
         if dtype.is_none() && class != UNTYPED {
             return Err(TorchError::Described("its storage"));
         }
-        let range = self.entries.get(&format!("{}{key}", self.data));
-        let range = range.ok_or_else(|| TorchError::NoData(key.chars().take(120).collect()))?;
+        let entry = self.entries.get(&format!("{}{key}", self.data));
+        let entry = entry.ok_or_else(|| TorchError::NoData(key.chars().take(120).collect()))?;
+        let range = &entry.range;
         let size = dtype.map_or(1, |dtype| dtype.bitsize() as i128 / 8);
         let elements = elements.int().ok_or(TorchError::Described("its number of elements"))?;
         let expected = i128::from(elements) * size;

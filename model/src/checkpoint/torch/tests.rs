@@ -23,7 +23,7 @@ fn forged(mark: &[u8], n: usize, at: usize, bytes: &[u8]) -> Vec<u8> {
 
 #[test]
 fn no_damage_makes_it_panic() {
-    for name in ["model.pt", "protocol4.pt", "dtypes.pt"] {
+    for name in ["model.pt", "protocol4.pt", "dtypes.pt", "older.pt"] {
         let sound = fixture(name);
         let mut refused = 0;
         let mut check = |file: &[u8]| match tensors(file) {
@@ -120,13 +120,45 @@ fn forged_tensors_are_refused() {
 fn shapes_that_are_shared_do_not_multiply() {
     // One tuple of 1000 sizes, for as many tensors as are asked for: refused at the first.
     let mut pickle = b"\x80\x02}(U\x01actorch._utils\n_rebuild_tensor_v2\n((U\x07storage".to_vec();
-    pickle.extend(b"ctorch\nFloatStorage\nU\x010U\x03cpuK\x01tQK\x00(");
+    pickle.extend(b"ctorch\nFloatStorage\nU\x010U\x03cpuK\x0ctQK\x00(");
     pickle.extend(b"K\x01".repeat(1000));
     pickle.extend(b"tq\x00h\x00\x89}tRu.");
     let pickle = parse_naming(&pickle, OBJECTS).unwrap();
-    let entries = BTreeMap::from([("data/0".to_owned(), 0..4)]);
-    let reader = Reader { pickle, entries: &entries, data: "data/".to_owned() };
+    let archive = fixture("older.pt");
+    let entries = archive::entries(&archive).unwrap();
+    let reader = Reader { pickle, entries: &entries, data: "archive/data/".to_owned() };
     let tensor = reader.pickle.get(reader.pickle.root(), "a").unwrap();
     let error = reader.tensor(tensor).unwrap_err();
     assert_eq!(error.to_string(), "is not described as torch describes a tensor: its size");
+}
+
+#[test]
+fn sizes_of_64_bits_are_read() {
+    // The first record of the directory with its sizes and its offset in an extra field, as archives
+    // of more than 4 GB have them.
+    let wide = |size: u64, offset: u64| {
+        let mut file = fixture("older.pt");
+        let record = file.windows(4).position(|w| w == b"PK\x01\x02").unwrap();
+        file[record + 20..record + 28].fill(0xff);
+        file[record + 42..record + 46].fill(0xff);
+        let name = usize::from(file[record + 28]);
+        let fields = [size, size, offset].map(u64::to_le_bytes).concat();
+        // Behind a field of another kind, which is passed over.
+        let extra = [&[9, 9, 2, 0, 7, 7, 1, 0, 24, 0][..], &fields[..]].concat();
+        file[record + 30] = extra.len() as u8;
+        file.splice(record + 46 + name..record + 46 + name, extra.clone());
+        let end = file.windows(4).rposition(|w| w == b"PK\x05\x06").unwrap();
+        let directory = u16::from_le_bytes([file[end + 12], file[end + 13]]) + extra.len() as u16;
+        file[end + 12..end + 14].copy_from_slice(&directory.to_le_bytes());
+        file
+    };
+    let sound = fixture("older.pt");
+    let size = u64::from(sound[18]) | u64::from(sound[19]) << 8;
+    let expected = tensors(&sound).unwrap();
+    let found = tensors(&wide(size, 0)).unwrap();
+    assert!(found.keys().eq(expected.keys()));
+    for (size, offset) in [(u64::MAX, 0), (size, u64::MAX), (u64::MAX - 60, 40), (size, 1 << 40)] {
+        let text = fault(&wide(size, offset));
+        assert_eq!(text, "its entry `archive/data.pkl` is not where the directory says");
+    }
 }

@@ -109,10 +109,14 @@ fn what_is_not_tensors_by_name_is_refused() {
     }
     let message = |file| Checkpoint::open(fixture(file)).unwrap_err().to_string();
     assert!(message("list.pt").ends_with(": holds a list, no parameters by name"));
-    let text = message("optimizer.pt");
-    assert!(text.contains("tensor `net`: is what a call makes, not a tensor"), "{text}");
+    // verify lists what is wrong with each, and sees the others.
+    let faults = verify(&fixture("optimizer.pt"), None, Values::Unread).unwrap().faults;
+    let faults: Vec<String> = faults.iter().map(ToString::to_string).collect();
+    assert_eq!(faults.len(), 2, "{faults:?}");
+    assert!(faults[0].contains("tensor `epoch`: is an integer, not a tensor"), "{faults:?}");
+    assert!(faults[1].contains("tensor `net`: is what a call makes, not a tensor"), "{faults:?}");
     let verified = verify(&fixture("transposed.pt"), None, Values::Unread).unwrap();
-    assert_eq!(verified.faults.len(), 1);
+    assert_eq!((verified.faults.len(), verified.tensors), (1, 1));
 }
 
 #[test]

@@ -45,6 +45,8 @@ pub struct Shard {
     pub tensors: BTreeMap<String, Header>,
     /// Free text of the writer (`format: pt`).
     pub metadata: BTreeMap<String, String>,
+    /// Tensors of `torch.save` that cannot be read, and why.
+    unread: BTreeMap<String, TorchError>,
 }
 
 /// What the header says of a tensor.
@@ -79,8 +81,8 @@ impl Shard {
     /// Maps a file and reads its header.
     ///
     /// # Errors
-    /// A file of neither format; of `torch.save`, anything but tensors by name that lie in it whole.
-    /// Offsets of safetensors are judged by [`Shard::faults`].
+    /// A file of neither format; of `torch.save`, anything but a table by name. Its tensors are judged
+    /// by [`Shard::faults`].
     pub fn open(path: &Path) -> Result<Self, Error> {
         let fail = |kind: ErrorKind| Error::new(path, kind);
         let file = File::open(path).map_err(|e| fail(e.into()))?;
@@ -89,9 +91,10 @@ impl Shard {
         // weights where they lie, which every reader of them pays.
         let map = unsafe { MmapOptions::new().map(&file) }.map_err(|e| fail(e.into()))?;
         if map.starts_with(torch::MAGIC) {
-            let tensors = torch::tensors(&map)
-                .map_err(|(tensor, fault)| Error { tensor, ..Error::new(path, fault) })?;
-            return Ok(Self::new(path, FileFormat::Torch, map, 0, tensors));
+            let contents = torch::read(&map).map_err(|fault| fail(fault.into()))?;
+            let mut shard = Self::new(path, FileFormat::Torch, map, 0, contents.tensors);
+            shard.unread = contents.faults;
+            return Ok(shard);
         }
         let length = map.len() as u64;
         let Some((head, rest)) = map.split_first_chunk::<8>() else {
@@ -117,13 +120,18 @@ impl Shard {
         tensors: BTreeMap<String, Header>,
     ) -> Self {
         let (path, map) = (path.to_owned(), Arc::new(map));
-        Self { path, format, map, data_start, tensors, metadata: BTreeMap::new() }
+        let (metadata, unread) = (BTreeMap::new(), BTreeMap::new());
+        Self { path, format, map, data_start, tensors, metadata, unread }
     }
 
     /// Everything that is wrong with sizes and offsets, in the order of the data.
     pub fn faults(&self) -> Vec<Error> {
         if self.format == FileFormat::Torch {
-            return Vec::new(); // judged when it was opened, and tensors may share bytes
+            // Tensors lie in the file, or they would be among these; and they may share bytes.
+            let fault = |(name, fault): (&String, &TorchError)| {
+                Error::new(&self.path, fault.clone()).tensor(name)
+            };
+            return self.unread.iter().map(fault).collect();
         }
         let data = self.map.len() as u64 - self.data_start;
         let mut faults = Vec::new();

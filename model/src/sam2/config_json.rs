@@ -156,7 +156,7 @@ fn trunk(fields: &Fields, image_size: usize) -> Result<Hiera, Error> {
 
 fn check_trunk(fields: &Fields, hiera: &Hiera, image_size: usize) -> Result<(), Error> {
     for stage in hiera.stages {
-        if stage.width % stage.heads != 0 {
+        if !stage.width.is_multiple_of(stage.heads) {
             let expected = format!("a divisor of {}", stage.width);
             return Err(fields.unexpected("num_attention_heads_per_stage", &expected, stage.heads));
         }
@@ -222,7 +222,7 @@ fn decoder(fields: &Fields, width: usize) -> Result<MaskDecoder, Error> {
     fixed(fields, "iou_head_depth", 3)?;
     let heads = size(fields, "num_attention_heads", 8)?;
     let attention_downsample = size(fields, "attention_downsample_rate", 2)?;
-    if width % (heads * attention_downsample) != 0 {
+    if !width.is_multiple_of(heads * attention_downsample) {
         let expected = format!("heads that divide {width} / {attention_downsample}");
         return Err(fields.unexpected("num_attention_heads", &expected, heads));
     }

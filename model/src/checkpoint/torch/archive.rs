@@ -18,6 +18,8 @@ const LOCATOR_64: &[u8] = b"PK\x06\x07";
 /// Bytes of an end record without its comment, and of the locator before it.
 const END_BYTES: usize = 22;
 const LOCATOR_BYTES: usize = 20;
+/// What stands for a number of 64 bits in a field of 32.
+const ELSEWHERE: u64 = u32::MAX as u64;
 /// Longest comment.
 const COMMENT_MAX: usize = u16::MAX as usize;
 
@@ -220,15 +222,14 @@ impl<'a> Cursor<'a> {
 
     /// The numbers, of which those that do not fit 32 bits stand in the extra field of zip64.
     fn wide(mut self, mut numbers: [u64; 3]) -> Option<[u64; 3]> {
-        let is_wide = |number: &&mut u64| **number == u64::from(u32::MAX);
-        if !numbers.iter_mut().any(|mut number| is_wide(&&mut number)) {
+        if !numbers.contains(&ELSEWHERE) {
             return Some(numbers);
         }
         loop {
             let (id, length) = (self.number::<2>()?, self.number::<2>()?);
             let mut field = Cursor { file: self.take(length)?, at: 0 };
             if id == 1 {
-                for number in numbers.iter_mut().filter(is_wide) {
+                for number in numbers.iter_mut().filter(|number| **number == ELSEWHERE) {
                     *number = field.number::<8>()?;
                 }
                 return Some(numbers);

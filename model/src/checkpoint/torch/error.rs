@@ -3,7 +3,7 @@
 use segzero_datasets::pickle::PickleError;
 
 /// What is wrong with a file of `torch.save`.
-#[derive(Debug, thiserror::Error)]
+#[derive(Clone, Debug, thiserror::Error)]
 pub enum TorchError {
     /// The pickle of torch before 1.6, not in a zip archive.
     #[error("this is a PyTorch file of the form before torch 1.6, which is not read")]

@@ -93,35 +93,39 @@ fn dtype(object: &str) -> Option<Dtype> {
     })
 }
 
-/// A fault, with the tensor that it concerns.
-type Fault = (Option<String>, TorchError);
+/// What a file holds; offsets count from its first byte.
+#[derive(Debug, Default)]
+pub(super) struct Contents {
+    /// By name.
+    pub tensors: BTreeMap<String, Header>,
+    /// What is wrong with those that are not there.
+    pub faults: BTreeMap<String, TorchError>,
+}
 
-/// The tensors of a file; offsets count from its first byte.
-pub(super) fn tensors(file: &[u8]) -> Result<BTreeMap<String, Header>, Fault> {
-    let whole = |error| (None, error);
-    let entries = archive::entries(file).map_err(whole)?;
+/// Reads the table of tensors.
+pub(super) fn read(file: &[u8]) -> Result<Contents, TorchError> {
+    let entries = archive::entries(file)?;
     let mut folders = entries.keys().filter_map(|name| name.strip_suffix("data.pkl"));
-    let folder = folders.next().ok_or(TorchError::NoPickle).map_err(whole)?;
+    let folder = folders.next().ok_or(TorchError::NoPickle)?;
     // Before torch 2.1 the order of bytes was not stated.
     if let Some(entry) = entries.get(&format!("{folder}byteorder"))
         && &file[entry.range.clone()] != b"little"
     {
-        let stated =
-            file[entry.range.clone()].iter().take(16).map(|&byte| char::from(byte)).collect();
-        return Err(whole(TorchError::ByteOrder(stated)));
+        let stated = file[entry.range.clone()].iter().take(16).map(|&byte| char::from(byte));
+        return Err(TorchError::ByteOrder(stated.collect()));
     }
     let text = &file[entries[&format!("{folder}data.pkl")].range.clone()];
-    let pickle = parse_naming(text, OBJECTS).map_err(|e| whole(e.into()))?;
+    let pickle = parse_naming(text, OBJECTS)?;
     let reader = Reader { pickle, entries: &entries, data: format!("{folder}data/") };
-    let table = reader.table().map_err(whole)?;
-    let mut tensors = BTreeMap::new();
-    for (key, value) in reader.pickle.entries(table).into_iter().flatten() {
-        let name = reader.pickle.text(key).ok_or(TorchError::NoTable("keys that are not text"));
-        let name = name.map_err(whole)?;
-        let header = reader.tensor(value).map_err(|error| (Some(name.to_owned()), error))?;
-        tensors.insert(name.to_owned(), header);
+    let mut contents = Contents::default();
+    for (key, value) in reader.pickle.entries(reader.table()?).into_iter().flatten() {
+        let name = reader.pickle.text(key).ok_or(TorchError::NoTable("keys that are not text"))?;
+        match reader.tensor(value) {
+            Ok(header) => _ = contents.tensors.insert(name.to_owned(), header),
+            Err(fault) => _ = contents.faults.insert(name.to_owned(), fault),
+        }
     }
-    Ok(tensors)
+    Ok(contents)
 }
 
 /// The entries whose bytes are not those that were written.

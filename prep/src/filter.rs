@@ -59,7 +59,7 @@ pub(crate) struct Taken {
 }
 
 impl MaskFilter<'_> {
-    /// Takes the objects that the model does not find out of `group`. Those that cannot be judged,
+    /// Takes the objects that the model, which `ask` asks, does not find out of `group`. Those that cannot be judged,
     /// because the image or the mask cannot be read, stay: they will be found again where the image
     /// is rendered.
     pub(crate) fn apply(
@@ -67,6 +67,7 @@ impl MaskFilter<'_> {
         group: &mut Group,
         options: &PrepOptions,
         source: &segzero_datasets::Source,
+        ask: impl FnOnce(&Rgb, &[Target]) -> Result<Vec<Mask>, String>,
     ) -> Taken {
         let mut image = Rgb::default();
         if load(group, &source.annotations, &mut image).is_err() {
@@ -83,7 +84,7 @@ impl MaskFilter<'_> {
             return Taken::default();
         }
         let file = image_file(group, &source.annotations);
-        let masks = match self.segmenter.masks(&image, &targets) {
+        let masks = match ask(&image, &targets) {
             Ok(masks) => masks,
             Err(reason) => {
                 let bad = |sample| BadRecord {

@@ -234,9 +234,11 @@ impl Run<'_> {
     fn filter(&self, group: &mut Group) -> Taken {
         let Job { filter, options, source, pool, .. } = *self.job;
         let Some(filter) = filter else { return Taken::default() };
-        // This thread is not of the pool, so nothing that the pool does waits for the lock.
-        let _model = lock(&self.model);
-        pool.install(|| filter.apply(group, options, source))
+        filter.apply(group, options, source, |image, targets| {
+            // This thread is not of the pool, so nothing that the pool does waits for the lock.
+            let _model = lock(&self.model);
+            pool.install(|| filter.segmenter.masks(image, targets))
+        })
     }
 
     /// Renders and writes one shard; `None` when `stop` was set meanwhile.

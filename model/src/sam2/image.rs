@@ -30,20 +30,25 @@ pub enum Preprocessing {
 /// which order its sums are rounded).
 pub fn pixels(image: &Rgb, side: usize, preprocessing: Preprocessing) -> Vec<f32> {
     let size = Size::new(side as u32, side as u32);
-    if image.size.pixels() == 0 || preprocessing == Preprocessing::Transformers {
-        return normalised(&resize(image, size, Filter::TorchBilinear));
-    }
-    antialias::resize(image, side)
-}
-
-/// `(sample - 255 mean) / (255 std)`, all in f32.
-fn normalised(image: &Rgb) -> Vec<f32> {
-    let mut table = [[0.0; CHANNELS]; 256];
-    for (sample, out) in table.iter_mut().enumerate() {
-        for (channel, out) in out.iter_mut().enumerate() {
-            *out = (sample as f32 - MEAN[channel] * 255.0) / (STD[channel] * 255.0);
+    let is_empty = image.size.pixels() == 0;
+    match preprocessing {
+        Preprocessing::Meta if image.size == size => {
+            by_sample(image, |sample, channel| (sample / 255.0 - MEAN[channel]) / STD[channel])
+        }
+        Preprocessing::Meta if !is_empty => antialias::resize(image, side),
+        _ => {
+            let image = resize(image, size, Filter::TorchBilinear);
+            by_sample(&image, |sample, channel| {
+                (sample - MEAN[channel] * 255.0) / (STD[channel] * 255.0)
+            })
         }
     }
+}
+
+/// What each sample of an image becomes, in its channel.
+fn by_sample(image: &Rgb, value: impl Fn(f32, usize) -> f32) -> Vec<f32> {
+    let channels = |sample: usize| [0, 1, 2].map(|channel| value(sample as f32, channel));
+    let table: [[f32; CHANNELS]; 256] = std::array::from_fn(channels);
     let pixels = image.pixels.as_chunks::<CHANNELS>().0.iter();
     pixels.flat_map(|pixel| [0, 1, 2].map(|c| table[usize::from(pixel[c])][c])).collect()
 }

@@ -27,9 +27,8 @@ impl Segmenter for ShortSighted {
             assert_eq!(target.size, image.size);
             let b = target.bbox;
             let width = if b.width() < 20 { b.width() } else { b.width() / 2 };
-            let inside = |x: i32, y: i32| {
-                (b.x0..b.x0 + width).contains(&x) && (b.y0..=b.y1).contains(&y)
-            };
+            let inside =
+                |x: i32, y: i32| (b.x0..b.x0 + width).contains(&x) && (b.y0..=b.y1).contains(&y);
             Mask::from_rows(image.size, |y, row| {
                 let pixels = (0..).zip(row.iter_mut());
                 pixels.for_each(|(x, pixel)| *pixel = u8::from(inside(x, y as i32)));

@@ -3,10 +3,12 @@
 use std::collections::HashMap;
 use std::hash::{DefaultHasher, Hasher};
 use std::path::{Path, PathBuf};
+use std::sync::mpsc;
 use std::time::Instant;
 
 use segzero_model::sam2::{Predictor, Segmented};
 use segzero_prep::Segmenter;
+use segzero_prep::image::Rgb;
 use serde::Serialize;
 use serde_json::{Value, json};
 
@@ -17,6 +19,9 @@ use crate::failure::Failure;
 use crate::output::{print, report};
 use crate::progress::{self, Verbosity};
 use crate::segmenter::Opened;
+
+/// An image, and what is asked about it.
+type Asking<'a> = (&'a PathBuf, Vec<&'a Record>);
 
 /// Records whose masks are held at once.
 const TOGETHER: usize = 32;
@@ -65,8 +70,9 @@ pub(super) fn run(args: &Args, path: &Path) -> Result<(), Failure> {
     }
     let bar = progress::bar(left as u64, "asking", Verbosity::Normal);
     let (start, mut bad) = (Instant::now(), 0);
-    for (image, records) in &images {
-        match predict(args, &opened.predictor, image, records) {
+    read_ahead(args, &images, |image, (path, records)| {
+        let lines = image.and_then(|image| predict(args, &opened.predictor, &image, path, records));
+        match lines {
             Ok(lines) => part.as_mut().map_or_else(|| print(&lines), |part| part.write(&lines))?,
             Err(failure) if args.skip_bad => {
                 report(failure);
@@ -76,7 +82,8 @@ pub(super) fn run(args: &Args, path: &Path) -> Result<(), Failure> {
             Err(failure) => return Err(failure),
         }
         bar.inc(records.len() as u64);
-    }
+        Ok(())
+    })?;
     bar.finish_and_clear();
     part.map_or(Ok(()), Part::finish)?;
     let seconds = start.elapsed().as_secs_f64();
@@ -103,10 +110,27 @@ fn made_by(args: &Args, opened: &Opened, path: &Path) -> Result<Value, Failure> 
     }))
 }
 
+/// Gives out images, of which the next is read while one is seen.
+fn read_ahead(
+    args: &Args,
+    images: &[Asking],
+    mut see: impl FnMut(Result<Rgb, Failure>, &Asking) -> Result<(), Failure>,
+) -> Result<(), Failure> {
+    std::thread::scope(|scope| {
+        let (send, receive) = mpsc::sync_channel(1);
+        scope.spawn(move || {
+            let read = |(path, _): &Asking| read_image(path, args.orientation);
+            // Nobody listens any more where an error has ended the run.
+            images.iter().map(read).try_for_each(|image| send.send(image))
+        });
+        images.iter().zip(receive).try_for_each(|(asking, image)| see(image, asking))
+    })
+}
+
 /// Records by their image, in the order in which images first come.
-fn by_image(records: &[Record]) -> Vec<(&PathBuf, Vec<&Record>)> {
+fn by_image(records: &[Record]) -> Vec<Asking<'_>> {
     let mut places: HashMap<&PathBuf, usize> = HashMap::new();
-    let mut images: Vec<(&PathBuf, Vec<&Record>)> = Vec::new();
+    let mut images: Vec<Asking> = Vec::new();
     for record in records {
         let place = *places.entry(&record.image).or_insert_with(|| {
             images.push((&record.image, Vec::new()));
@@ -121,11 +145,11 @@ fn by_image(records: &[Record]) -> Vec<(&PathBuf, Vec<&Record>)> {
 fn predict(
     args: &Args,
     predictor: &Predictor,
+    image: &Rgb,
     path: &Path,
     records: &[&Record],
 ) -> Result<String, Failure> {
-    let image = read_image(path, args.orientation)?;
-    let embedded = predictor.embed(&image);
+    let embedded = predictor.embed(image);
     let mut lines = String::new();
     for records in records.chunks(TOGETHER) {
         let prompts: Vec<_> = records.iter().flat_map(|r| r.prompts.iter().cloned()).collect();

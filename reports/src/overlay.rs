@@ -58,7 +58,7 @@ mod tests {
             foreground: vec![[28.0, 15.0], [-5.0, f64::NAN]],
             background: vec![[16.5, 6.5]],
         };
-        let drawn = overlay(grey.clone(), &mask, &marks);
+        let drawn = overlay(grey, &mask, &marks);
         assert_eq!(drawn.size, size);
         let pixel = |x: usize, y: usize| &drawn.pixels[(y * 40 + x) * 3..][..3];
         assert_eq!(pixel(7, 20), [128; 3]);

@@ -4,6 +4,7 @@ mod failure;
 mod model_source;
 mod output;
 mod progress;
+mod reasoner;
 mod resampling;
 mod segmenter;
 mod source_args;
@@ -38,6 +39,8 @@ enum Command {
     Ask(commands::ask::Args),
     /// Masks of what boxes and points show, by SAM 2.
     Mask(commands::mask::Args),
+    /// Find what a text names: the reasoning, the answer and a mask, by Qwen-VL and SAM 2.
+    Segment(commands::segment::Args),
     /// Score predicted masks: gIoU and cIoU under any published protocol.
     Eval(commands::eval::Args),
     /// Score answers to questions about images: ChartQA's and TextVQA's accuracy.
@@ -88,6 +91,7 @@ impl Command {
             Self::Preview(args) => commands::preview::run(args),
             Self::Ask(args) => commands::ask::run(args),
             Self::Mask(args) => commands::mask::run(args),
+            Self::Segment(args) => commands::segment::run(args),
             Self::Eval(args) => commands::eval::run(args),
             Self::Vqa(args) => commands::vqa::run(args),
             Self::Report(args) => commands::report::run(args),

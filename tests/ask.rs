@@ -6,7 +6,7 @@ mod common;
 use std::fs;
 use std::path::{Path, PathBuf};
 
-use common::{segzero, text};
+use common::{models, segzero, text};
 use segzero_model::checkpoint::random::{self, Form};
 use segzero_model::qwen_vl::{Config, parameters};
 use serde_json::{Value, json};
@@ -18,35 +18,9 @@ struct Model {
 
 impl Model {
     fn new() -> Self {
-        let fixtures = Path::new(env!("CARGO_MANIFEST_DIR")).join("model/tests/fixtures");
         let folder = tempfile::tempdir().unwrap();
-        let tokenizer = fixtures.join("tiny_tokenizer");
-        for file in ["tokenizer.json", "tokenizer_config.json"] {
-            fs::copy(tokenizer.join(file), folder.path().join(file)).unwrap();
-        }
-        let config = fixtures.join("qwen_vl/qwen2_5_vl_tiny/config.json");
-        let mut config: Value = serde_json::from_slice(&fs::read(config).unwrap()).unwrap();
-        let tokens: Value =
-            serde_json::from_slice(&fs::read(tokenizer.join("tokenizer_config.json")).unwrap())
-                .unwrap();
-        let id = |name: &str| {
-            let tokens = tokens["added_tokens_decoder"].as_object().unwrap();
-            let (id, _) = tokens.iter().find(|(_, token)| token["content"] == name).unwrap();
-            id.parse::<u32>().unwrap()
-        };
-        config["vocab_size"] = json!(330);
-        config["image_token_id"] = json!(id("<|image_pad|>"));
-        let model = Self { folder };
-        model.write("config.json", &config);
-        let stop = json!({"eos_token_id": [id("<|im_end|>"), id("<|endoftext|>")]});
-        model.write("generation_config.json", &stop);
-        let mut processor = json!({"min_pixels": 3136, "max_pixels": 50_000, "patch_size": 14});
-        processor["image_processor_type"] = json!("Qwen2VLImageProcessor");
-        model.write("preprocessor_config.json", &processor);
-        let config = Config::open(model.folder.path()).unwrap();
-        let form = Form { shard_bytes: 250_000, ..Form::default() };
-        random::write(model.folder.path(), &parameters(&config), &form, &[]).unwrap();
-        model
+        models::qwen_vl(folder.path());
+        Self { folder }
     }
 
     fn at(&self, name: &str) -> PathBuf {

@@ -21,6 +21,7 @@ mod iou;
 mod judge;
 mod places;
 pub mod predictions;
+pub mod prompt;
 pub mod protocol;
 pub mod resample;
 mod row;
@@ -44,7 +45,7 @@ pub use iou::{Iou, IouSum};
 pub use judge::{Outcome, judge, judge_missing};
 pub use predictions::{
     AnswerFrame, Instances, KeyPattern, OnBadRecord, Prediction, PredictionFormat, Predictions,
-    Reading, prediction_line,
+    Reading, fill_boxes, prediction_line,
 };
 pub use protocol::{Metric, Overrides, Protocol, Unit};
 pub use row::{Row, Status};

@@ -1,25 +1,19 @@
 //! `segzero ask`: a question about images to a Qwen-VL model, the reply as it is written.
 
-use std::ops::ControlFlow;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
-use std::time::{Duration, Instant};
 
-use segzero_model::checkpoint::Checkpoint;
-use segzero_model::checkpoint::hub::Freshness;
 use segzero_model::device::DeviceName;
 use segzero_model::packed::Format;
 use segzero_model::qwen_vl::{
-    Config, Content, Defaults, Finish, IMAGE_PAD, Message, Options, Part, Prompt, Prompter, QwenVl,
-    Reply, Role, Sampling, SpecialTokens, read_image,
+    Content, Finish, Message, Options, Part, Prompter, Reply, Role, Sampling, read_image,
 };
 use segzero_prep::image::Rgb;
 use serde::Serialize;
 
 use crate::failure::Failure;
-use crate::model_source;
 use crate::output::{print, report};
-use crate::progress::Verbosity;
+use crate::reasoner::{Prompting, Reasoner};
 
 /// Flags of `segzero ask`.
 #[derive(clap::Args)]
@@ -82,70 +76,37 @@ struct Record<'a> {
     finish: Finish,
 }
 
-/// What was measured, for stderr.
-struct Clock {
-    start: Instant,
-    first: Option<Instant>,
-    tokens: usize,
-}
-
 /// Runs the command.
 pub fn run(args: Args) -> Result<ExitCode, Failure> {
-    let folder = model_source::resolve(&args.model, Freshness::Cached, Verbosity::Normal)?;
-    let placement = args.device.place(args.format)?;
-    let defaults = Defaults::load(&folder)?;
-    let config = Config::open(&folder)?;
-    let prompter = prompter(&args, &folder, &config)?;
-    let images = args.image.iter().map(|path| image(&prompter, path));
+    let mut prompter = Prompting::open(&args.model)?;
+    prompter.bound_pixels(args.min_pixels, args.max_pixels)?;
+    let images = args.image.iter().map(|path| image(&prompter.prompter, path));
     let images = images.collect::<Result<Vec<_>, _>>()?;
-    let prompt = prompter.prompt(&messages(&args), &images)?;
-    let start = Instant::now();
-    let model = QwenVl::load(&Checkpoint::open(&folder)?, config, placement)?;
-    let loaded = start.elapsed();
+    let prompt = prompter.prompter.prompt(&messages(&args), &images)?;
+    let sampling = sampling(&args, prompter.defaults.sampling)?;
+    let reasoner = prompter.load(args.device, args.format)?;
     let options = Options {
         max_new_tokens: args.max_new_tokens,
-        sampling: sampling(&args, defaults.sampling)?,
-        stop: defaults.stop,
+        sampling,
+        stop: reasoner.prompting.defaults.stop.clone(),
         samples: usize::from(args.samples),
     };
     let prompt_tokens = prompt.ids.len();
-    let (replies, clock) = reply(&args, &model, &prompter, prompt, &options)?;
-    if args.json || args.samples > 1 {
-        write_replies(&args, &prompter, &replies)?;
+    let streams = args.samples == 1 && !args.json;
+    let show = |text: &str| if streams { print(text) } else { Ok(()) };
+    let (replies, clock) = reasoner.reply(prompt, &options, show)?;
+    if streams {
+        print("\n")?;
+    } else {
+        write_replies(&args, &reasoner, &replies)?;
     }
     report(format_args!(
         "loaded in {:.1} s; {prompt_tokens} tokens read in {:.1} s; {}",
-        loaded.as_secs_f64(),
+        reasoner.loaded.as_secs_f64(),
         clock.read().as_secs_f64(),
         clock.rate()
     ));
     Ok(ExitCode::SUCCESS)
-}
-
-impl Clock {
-    /// From the beginning to the first token.
-    fn read(&self) -> Duration {
-        self.first.map_or(Duration::ZERO, |first| first - self.start)
-    }
-
-    fn rate(&self) -> String {
-        let Some(first) = self.first else { return "no token written".to_owned() };
-        let later = self.tokens.saturating_sub(1) as f64;
-        let rate = later / first.elapsed().as_secs_f64().max(1e-9);
-        format!("{} tokens written, {rate:.1} a second", self.tokens)
-    }
-}
-
-fn prompter(args: &Args, folder: &Path, config: &Config) -> Result<Prompter, Failure> {
-    let mut prompter = Prompter::load(folder)?;
-    prompter.tokenizer.check_vocab_size(config.text.vocab_size)?;
-    prompter.tokenizer.check_id(IMAGE_PAD, "image_token_id", config.image_token_id)?;
-    if args.min_pixels.is_some() || args.max_pixels.is_some() {
-        let (min, max) = prompter.processor.pixel_bounds();
-        let (min, max) = (args.min_pixels.unwrap_or(min), args.max_pixels.unwrap_or(max));
-        prompter.processor = prompter.processor.with_pixels(min, max)?;
-    }
-    Ok(prompter)
 }
 
 /// An image that the model can see.
@@ -191,41 +152,8 @@ fn sampling(args: &Args, defaults: Sampling) -> Result<Sampling, Failure> {
     Ok(sampling)
 }
 
-/// The replies; a single one is printed as it grows.
-fn reply(
-    args: &Args,
-    model: &QwenVl,
-    prompter: &Prompter,
-    prompt: Prompt,
-    options: &Options,
-) -> Result<(Vec<Reply>, Clock), Failure> {
-    let streams = args.samples == 1 && !args.json;
-    let mut text = prompter.tokenizer.stream(SpecialTokens::Skip);
-    let mut failure = None;
-    let mut clock = Clock { start: Instant::now(), first: None, tokens: 0 };
-    let replies = model.generate(&[prompt], options, |token| {
-        clock.first.get_or_insert_with(Instant::now);
-        clock.tokens += 1;
-        let written = if streams { print(&text.push(token.id)) } else { Ok(()) };
-        match written {
-            Ok(()) => ControlFlow::Continue(()),
-            Err(error) => {
-                failure = Some(error);
-                ControlFlow::Break(())
-            }
-        }
-    })?;
-    if streams && failure.is_none() {
-        print(&(text.finish() + "\n"))?;
-    }
-    match failure {
-        Some(failure) => Err(failure),
-        None => Ok((replies.into_iter().flatten().collect(), clock)),
-    }
-}
-
-fn write_replies(args: &Args, prompter: &Prompter, replies: &[Reply]) -> Result<(), Failure> {
-    let text = |reply: &Reply| prompter.tokenizer.decode(&reply.tokens, SpecialTokens::Skip);
+fn write_replies(args: &Args, reasoner: &Reasoner, replies: &[Reply]) -> Result<(), Failure> {
+    let text = |reply: &Reply| reasoner.text(reply);
     for reply in replies {
         if args.json {
             let record = Record {

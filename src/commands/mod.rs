@@ -13,4 +13,5 @@ pub mod prep;
 pub mod preview;
 pub mod protocols;
 pub mod report;
+pub mod segment;
 pub mod vqa;

@@ -1,6 +1,8 @@
 //! What the tests of the command share: running it, and a small synthetic data set.
 #![allow(clippy::unwrap_used, dead_code)] // helpers of tests may; not every test needs all of them
 
+pub mod models;
+
 use std::ffi::OsStr;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output};

@@ -35,6 +35,7 @@ pub use jsonl::prediction_line;
 pub(crate) use keys::Precedence;
 pub use pattern::KeyPattern;
 pub(crate) use reader::Reader;
+pub use reader::fill_boxes;
 pub use reading::{AnswerFrame, Instances, PredictionFormat, Reading};
 
 /// What to do with a record that cannot be read.

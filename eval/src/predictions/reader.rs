@@ -161,8 +161,12 @@ fn mask(answer: &Answer, strings: &[u8], boxes: &[[f64; 4]], size: Size) -> Resu
     }
 }
 
-/// The pixels whose centres lie in one of the boxes, as COCO's rule fills a rectangle.
-fn fill_boxes(boxes: &[[f64; 4]], size: Size) -> Result<Mask, MaskError> {
+/// The pixels whose centres lie in one of the boxes `[x1, y1, x2, y2]`, as COCO's rule fills a
+/// rectangle.
+///
+/// # Errors
+/// An image or boxes too large for a mask.
+pub fn fill_boxes(boxes: &[[f64; 4]], size: Size) -> Result<Mask, MaskError> {
     let rectangle = |[x0, y0, x1, y1]: &[f64; 4]| [*x0, *y0, *x1, *y0, *x1, *y1, *x0, *y1];
     Mask::from_polygons(size, &boxes.iter().map(rectangle).collect::<Vec<_>>())
 }

@@ -4,11 +4,9 @@
 mod common;
 
 use std::fs;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
 use common::{models, segzero, text};
-use segzero_model::checkpoint::random::{self, Form};
-use segzero_model::qwen_vl::{Config, parameters};
 use serde_json::{Value, json};
 
 /// A model's folder as published: weights in two shards, the tokenizer of the model crate's tests.

@@ -6,10 +6,8 @@ mod common;
 use std::fs;
 use std::path::{Path, PathBuf};
 
-use common::{Data, assert_refused, segzero, text};
+use common::{Data, assert_refused, models, segzero, text};
 use segzero_datasets::{Mask, Size};
-use segzero_model::checkpoint::random::{self, Form};
-use segzero_model::sam2::{Config, parameters};
 use segzero_prep::image::{PngEffort, Rgb, decode, encode_jpeg, encode_png};
 use serde_json::{Value, json};
 
@@ -21,11 +19,7 @@ struct Model {
 impl Model {
     fn new() -> Self {
         let folder = tempfile::tempdir().unwrap();
-        let fixtures = Path::new(env!("CARGO_MANIFEST_DIR")).join("model/tests/fixtures");
-        let config = fixtures.join("sam2/tiny/config.json");
-        fs::copy(config, folder.path().join("config.json")).unwrap();
-        let config = Config::open(folder.path()).unwrap();
-        random::write(folder.path(), &parameters(&config), &Form::default(), &[]).unwrap();
+        models::sam2(folder.path());
         Self { folder }
     }
 

@@ -115,7 +115,12 @@ fn what_is_wrong_with_a_reply_is_said() {
     let strict = ["--parser", "reference"];
     assert_refused(&place.output(&broken, &strict), &["a.png", "the answer is not JSON"]);
     assert_refused(&place.output("I see a dog.", &[]), &["holds no answer", "I see a dog."]);
-    assert_refused(&place.output(REPLY, &["--image", "none.png"]), &["none.png"]);
+    // Of several images the others go on.
+    let some = place.output(REPLY, &["--image", "none.png"]);
+    assert_eq!(some.status.code(), Some(2));
+    assert!(text(&some.stdout).contains("object 1: box 50,20"));
+    let said = text(&some.stderr);
+    assert!(said.contains("`none.png`") && said.contains("1 of 2 images have no mask"), "{said}");
 }
 
 /// Random weights write no answer; that they were asked and heard is what can be seen.

@@ -77,7 +77,14 @@ fn objects(text: &str, repairs: &mut Vec<Repair>) -> Option<Vec<Object>> {
         let start = at + start;
         let value = strict(&text[start..]).or_else(|| nearly(&text[start..]));
         at = start + value.as_ref().map_or(1, |value| value.length.max(1));
-        last = value.and_then(|value| Some((objects_of(&value)?, value.repairs))).or(last);
+        let found = value.and_then(|mut found| {
+            let objects = objects_of(&found)?;
+            if has_numbers_as_text(&found.value) {
+                found.repairs.push(Repair::NumbersAsText);
+            }
+            Some((objects, found.repairs))
+        });
+        last = found.or(last);
     }
     let (objects, found) = last.or_else(|| Some((in_text(text)?, vec![Repair::NumbersInText])))?;
     repairs.extend(found);
@@ -163,6 +170,15 @@ fn corners(value: &Value) -> Option<[f64; 4]> {
     let [first, second] = &value.as_array()?[..] else { return None };
     let ([x1, y1], [x2, y2]) = (numbers::<2>(first)?, numbers::<2>(second)?);
     Some([x1, y1, x2, y2])
+}
+
+fn has_numbers_as_text(value: &Value) -> bool {
+    let is_number = |item: &Value| item.as_str().is_some_and(|t| t.trim().parse::<f64>().is_ok());
+    match value {
+        Value::Array(items) => items.iter().any(|i| is_number(i) || has_numbers_as_text(i)),
+        Value::Object(members) => members.values().any(has_numbers_as_text),
+        _ => false,
+    }
 }
 
 /// A list of `N` numbers, or of what reads as such.

@@ -145,6 +145,9 @@ fn several_objects_shares_and_nothing_at_all() {
     assert_eq!(shares.repairs, [Repair::Normalised]);
     let named = read(r#"<think>t</think><answer>{"objects": [[1,2,30,40]]}</answer>"#).unwrap();
     assert_eq!(named.objects, one([1.0, 2.0, 30.0, 40.0], &[]));
+    let quoted = read(r#"<think>t</think><answer>{"bbox": ["1", 2, "30", 40]}</answer>"#).unwrap();
+    assert_eq!(quoted.objects, one([1.0, 2.0, 30.0, 40.0], &[]));
+    assert_eq!(quoted.repairs, [Repair::NumbersAsText]);
     assert_eq!(read(" \n"), Err(Failure::Empty));
     assert_eq!(read("I see a dog."), Err(Failure::NoAnswer));
     assert_eq!(read("<think>t</think><answer>[]</answer>"), Err(Failure::NoObject));

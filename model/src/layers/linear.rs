@@ -88,6 +88,14 @@ impl Linear {
         Some((&matrix.weights, bias))
     }
 
+    /// The weights `[outputs, inputs]` and the bias as Burn keeps them, in f32.
+    pub(crate) fn dense(&self) -> Option<[Vec<f32>; 2]> {
+        let Matrix::Dense(weight) = &self.weight else { return None };
+        let weight = weight.val().into_data().try_into_vec().ok()?;
+        let bias = self.bias.as_ref()?.val().into_data().try_into_vec().ok()?;
+        Some([weight, bias])
+    }
+
     /// `[.., inputs]` to `[.., outputs]`.
     pub fn forward<const D: usize>(&self, x: Tensor<D>) -> Tensor<D> {
         self.weight.multiply(x, self.bias.as_ref().map(Param::val))

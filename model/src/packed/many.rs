@@ -11,21 +11,30 @@ use super::{Format, Packed};
 const TILE: usize = 1 << 22;
 /// Rows of a tile at least.
 const ROWS: usize = 512;
+/// Numbers of a task that adds the bias.
+const TASK: usize = 1 << 14;
 
 pub(super) fn multiply(packed: &Packed, input: &[f32], bias: Option<&[f32]>, out: &mut [f32]) {
     let (rows, columns) = (packed.rows, packed.columns);
-    for out in out.chunks_exact_mut(rows) {
-        match bias {
-            Some(bias) => out.copy_from_slice(bias),
-            None => out.fill(0.0),
-        }
-    }
     if columns == 0 {
-        return;
+        out.fill(0.0);
+    } else if let Some(matrix) = packed.as_f32() {
+        put_product(matrix, columns, input, out, 0..rows);
+    } else {
+        by_tiles(packed, input, out);
     }
-    if let Some(matrix) = packed.as_f32() {
-        return add_product(matrix, columns, input, out, 0..rows);
+    if let Some(bias) = bias {
+        let several = (TASK / rows).max(1) * rows;
+        out.par_chunks_mut(several).for_each(|out| {
+            for out in out.chunks_exact_mut(rows) {
+                out.iter_mut().zip(bias).for_each(|(out, bias)| *out += bias);
+            }
+        });
     }
+}
+
+fn by_tiles(packed: &Packed, input: &[f32], out: &mut [f32]) {
+    let (rows, columns) = (packed.rows, packed.columns);
     let height = (TILE / columns).max(ROWS).min(rows);
     let mut tile = vec![0.0; height * columns];
     for first in (0..rows).step_by(height) {
@@ -34,12 +43,12 @@ pub(super) fn multiply(packed: &Packed, input: &[f32], bias: Option<&[f32]>, out
         tile.par_chunks_exact_mut(columns)
             .enumerate()
             .for_each(|(row, out)| packed.row(first + row, out));
-        add_product(tile, columns, input, out, first..first + count);
+        put_product(tile, columns, input, out, first..first + count);
     }
 }
 
-/// Adds the products of inputs with some rows of the matrix, `tile`, to the outputs of these rows.
-fn add_product(
+/// Writes the products of inputs with some rows of the matrix, `tile`, to the outputs of these rows.
+fn put_product(
     tile: &[f32],
     columns: usize,
     input: &[f32],
@@ -59,14 +68,14 @@ fn add_product(
             out.as_mut_ptr().add(outputs.start),
             rows as isize,
             1,
-            true,
+            false,
             tile.as_ptr(),
             1,
             columns as isize,
             input.as_ptr(),
             columns as isize,
             1,
-            1.0,
+            0.0,
             1.0,
             false,
             false,

@@ -4,15 +4,16 @@ use burn::module::{Module, Param};
 use burn::tensor::{DType, Device, Tensor};
 
 use super::config::Config;
-use super::decoder::{self, MaskDecoder};
+use super::decoder::{self, MaskDecoder, Projected};
 use super::neck::Neck;
 use super::prompt::{Prompt, PromptEncoder};
 use super::trunk::Trunk;
 use crate::checkpoint::{Checkpoint, Error};
+use crate::layers::Kernel;
 use crate::load::{Loader, Placement};
 
-/// Objects that are decoded together.
-const OBJECTS: usize = 4;
+/// Objects that a GPU decodes together. The CPU takes one by one: its cache holds no more.
+const OBJECTS: usize = 16;
 
 /// Parameters that only video needs: names that begin so are not loaded.
 pub const OF_VIDEO: [&str; 8] = [
@@ -54,6 +55,8 @@ pub struct Embedding {
     /// The finest level and the next, at the widths at which masks need them: `[images, side, side,
     /// width]`.
     pub(super) fine: [Tensor<4>; 2],
+    /// What the decoder asks of the images first, where no prompt has a mask.
+    pub(super) prepared: Option<Projected>,
 }
 
 /// Which masks are asked for.
@@ -160,7 +163,11 @@ impl Sam2 {
         let [images, rows, columns, width] = coarse.dims();
         let image = coarse.reshape([images, rows * columns, width]);
         let image = image + self.network.no_memory.val();
-        Embedding { image, fine: self.network.decoder.narrow(finest, fine) }
+        let fine = self.network.decoder.narrow(finest, fine);
+        let options = (self.device(), self.dtype());
+        let plain = image.clone() + self.network.prompt.dense(&[], options);
+        let prepared = self.network.decoder.prepare(&plain, &self.places);
+        Embedding { image, fine, prepared }
     }
 
     /// Masks of objects in one of the embedded images, in the order of their prompts.
@@ -190,7 +197,8 @@ impl Sam2 {
         let mut order: Vec<usize> = (0..prompts.len()).collect();
         order.sort_by_key(|&i| tokens[i].len());
         let groups = order.chunk_by(|&a, &b| tokens[a].len() == tokens[b].len());
-        for group in groups.flat_map(|group| group.chunks(OBJECTS)) {
+        let most = if self.placement.kernel() == Kernel::Cpu { 1 } else { OBJECTS };
+        for group in groups.flat_map(|group| group.chunks(most)) {
             let together = self.together(&embedding, group, prompts, &tokens);
             decoded.put(group, self.choose(together, output));
         }
@@ -215,8 +223,14 @@ impl Sam2 {
         });
         let asked: Vec<&Prompt> = group.iter().map(|&i| &prompts[i]).collect();
         let image = embedding.image.clone() + self.network.prompt.dense(&asked, options);
-        let [_, cells, _] = image.dims();
-        let image = image.expand([group.len(), cells, width]);
-        self.network.decoder.forward(sparse, image, &self.places, embedding.fine.clone())
+        let each = |x: Tensor<3>| {
+            let [_, cells, width] = x.dims();
+            x.expand([group.len(), cells, width])
+        };
+        let prepared =
+            embedding.prepared.clone().filter(|_| asked.iter().all(|p| p.mask.is_none()));
+        let prepared = prepared.map(|prepared| prepared.map(each));
+        let fine = embedding.fine.clone();
+        self.network.decoder.forward(sparse, each(image), &self.places, fine, prepared)
     }
 }

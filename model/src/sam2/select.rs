@@ -58,7 +58,9 @@ impl Embedding {
     /// That of one of its images.
     pub(super) fn of(&self, image: usize) -> Self {
         let fine = self.fine.clone().map(|level| level.narrow(0, image, 1));
-        Self { image: self.image.clone().narrow(0, image, 1), fine }
+        let prepared = self.prepared.clone();
+        let prepared = prepared.map(|prepared| prepared.map(|x| x.narrow(0, image, 1)));
+        Self { image: self.image.clone().narrow(0, image, 1), fine, prepared }
     }
 }
 

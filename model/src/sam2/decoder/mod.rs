@@ -1,18 +1,18 @@
 //! The mask decoder: from image embedding and prompt tokens to logits of masks and what they are worth.
 
 mod two_way;
+mod upscale;
 
 use burn::module::{Module, Param};
 use burn::tensor::Tensor;
 
 use super::config::Config;
 use crate::checkpoint::Error;
-use crate::layers::{Kernel, LayerNorm, Linear, gelu};
+use crate::layers::Linear;
 use crate::load::Loader;
+pub(super) use two_way::Projected;
 use two_way::TwoWay;
-
-/// ε of the norm between the upscaling convolutions.
-const NORM_EPSILON: f64 = 1e-6;
+use upscale::Upscale;
 
 /// Linear layers with max(0, x) between them.
 #[derive(Module, Debug)]
@@ -26,17 +26,13 @@ pub struct MaskDecoder {
     /// One token for the object's score, one for IoU, and one for each mask: `[1, tokens, width]`.
     tokens: Param<Tensor<3>>,
     transformer: TwoWay,
-    upscale: [Linear; 2],
-    norm: LayerNorm,
+    upscale: Upscale,
     /// From each mask's token to what its pixels are multiplied by.
     hyper: Vec<Mlp>,
     iou: Mlp,
     object_score: Mlp,
     /// Narrow the two finest levels, the finest first.
     fine: [Linear; 2],
-    grid: usize,
-    #[module(skip)]
-    kernel: Kernel,
 }
 
 /// What the decoder says of each object, for all of its mask tokens.
@@ -67,14 +63,6 @@ impl MaskDecoder {
             token("iou_token", 1)?,
             token("mask_tokens", masks)?,
         ];
-        let upscale = [
-            Linear::load_spread(loader, &format!("{name}.output_upscaling.0"), [width, width / 4])?,
-            Linear::load_spread(
-                loader,
-                &format!("{name}.output_upscaling.3"),
-                [width / 4, width / 8],
-            )?,
-        ];
         let hyper = |i: usize| {
             let name = format!("{name}.output_hypernetworks_mlps.{i}");
             Mlp::load(loader, &name, &[width, width, width, width / 8])
@@ -88,12 +76,10 @@ impl MaskDecoder {
             Linear::load_convolution(loader, &format!("{name}.{part}"), &shape)
         };
         let fine = [fine("conv_s0", width / 8)?, fine("conv_s1", width / 4)?];
-        let norm = format!("{name}.output_upscaling.1");
         Ok(Self {
             tokens: Param::from_tensor(Tensor::cat(tokens, 1)),
             transformer: TwoWay::load(loader, &format!("{name}.transformer"), config)?,
-            upscale,
-            norm: LayerNorm::load(loader, &norm, width / 4, NORM_EPSILON)?,
+            upscale: Upscale::load(loader, &format!("{name}.output_upscaling"), config)?,
             hyper,
             iou: Mlp::load(loader, &format!("{name}.iou_prediction_head"), &iou_widths)?,
             object_score: Mlp::load(
@@ -102,8 +88,6 @@ impl MaskDecoder {
                 &[width, width, width, 1],
             )?,
             fine,
-            grid: config.grid(),
-            kernel: loader.placement().kernel(),
         })
     }
 
@@ -112,14 +96,21 @@ impl MaskDecoder {
         [self.fine[0].forward(finest), self.fine[1].forward(fine)]
     }
 
+    /// What the first block asks of an image `[images, cells, width]`, whatever the prompts.
+    pub(super) fn prepare(&self, image: &Tensor<3>, places: &Tensor<3>) -> Option<Projected> {
+        self.transformer.prepare(image, places)
+    }
+
     /// Masks of objects whose prompts are `[objects, tokens, width]`, in an image `[objects, cells,
-    /// width]` to which their masks were added; `fine` is [`MaskDecoder::narrow`] of one image.
+    /// width]` to which their masks were added; `fine` is [`MaskDecoder::narrow`] of one image,
+    /// and `prepared` is of the image where it is at hand.
     pub(super) fn forward(
         &self,
         prompts: Option<Tensor<3>>,
         image: Tensor<3>,
         places: &Tensor<3>,
         fine: [Tensor<4>; 2],
+        prepared: Option<Projected>,
     ) -> Output {
         let [objects, _, width] = image.dims();
         let own = self.tokens.val();
@@ -129,33 +120,15 @@ impl MaskDecoder {
             Some(prompts) => Tensor::cat(vec![own, prompts], 1),
             None => own,
         };
-        let (tokens, image) = self.transformer.forward(tokens, image, places);
+        let (tokens, image) = self.transformer.forward(tokens, image, places, prepared);
         let token = |i: usize| tokens.clone().narrow(1, i, 1);
-        let pixels = self.upscale(image, fine);
         let hyper = self.hyper.iter().enumerate().map(|(i, mlp)| mlp.forward(token(2 + i)));
         let hyper = Tensor::cat(hyper.collect(), 1);
         let ious = burn::tensor::activation::sigmoid(self.iou.forward(token(1)));
         Output {
-            logits: hyper.matmul(pixels.swap_dims(1, 2)),
+            logits: self.upscale.masks(image, fine, hyper),
             ious: ious.squeeze_dim(1),
             object_scores: self.object_score.forward(token(0)).squeeze_dim(1),
         }
     }
-
-    /// From cells `[objects, cells, width]` to pixels `[objects, 16 cells, width / 8]`.
-    fn upscale(&self, image: Tensor<3>, [finest, fine]: [Tensor<4>; 2]) -> Tensor<3> {
-        let [objects, _, width] = image.dims();
-        let image = image.reshape([objects, self.grid, self.grid, width]);
-        let x = spread(self.upscale[0].forward(image)) + fine;
-        let x = gelu(self.kernel, self.norm.forward(x));
-        let x = gelu(self.kernel, spread(self.upscale[1].forward(x)) + finest);
-        x.reshape([objects, 16 * self.grid * self.grid, width / 8])
-    }
-}
-
-/// Pixels of four times the width as two by two.
-fn spread(x: Tensor<4>) -> Tensor<4> {
-    let [count, rows, columns, width] = x.dims();
-    let x = x.reshape([count * rows, columns, 2, width / 2]).swap_dims(1, 2);
-    x.reshape([count, 2 * rows, 2 * columns, width / 4])
 }

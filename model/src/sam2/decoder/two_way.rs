@@ -52,13 +52,19 @@ impl TwoWay {
         Ok(Self { blocks, last, norm })
     }
 
+    /// What the first block asks of an image, whatever the prompts.
+    pub fn prepare(&self, image: &Tensor<3>, places: &Tensor<3>) -> Option<Projected> {
+        self.blocks.first().map(|block| block.project(image, places))
+    }
+
     /// Tokens and image after all blocks. `places` are those of the image's cells, `[1, cells, width]`;
-    /// the tokens that come in are their own places.
+    /// the tokens that come in are their own places; `prepared` is of this image.
     pub fn forward(
         &self,
         tokens: Tensor<3>,
         image: Tensor<3>,
         places: &Tensor<3>,
+        mut prepared: Option<Projected>,
     ) -> (Tensor<3>, Tensor<3>) {
         let (own, mut image) = (tokens.clone(), image);
         let mut tokens = tokens;
@@ -70,11 +76,27 @@ impl TwoWay {
                     tokens.clone() + block.self_attn.forward(placed.clone(), placed, tokens)
                 }
             };
-            (tokens, image) = block.forward(tokens, image, &own, places);
+            let projected = prepared.take().unwrap_or_else(|| block.project(&image, places));
+            (tokens, image) = block.forward(tokens, image, &own, projected);
         }
         let placed = image.clone() + places.clone();
         let seen = self.last.forward(tokens.clone() + own, placed, image.clone());
         (self.norm.forward(tokens + seen), image)
+    }
+}
+
+/// An image as a block's prompts see it, and as it asks them: `[objects, cells, ..]`.
+#[derive(Clone, Debug)]
+pub(in crate::sam2) struct Projected {
+    key: Tensor<3>,
+    value: Tensor<3>,
+    query: Tensor<3>,
+}
+
+impl Projected {
+    /// What a function makes of each.
+    pub fn map(self, f: impl Fn(Tensor<3>) -> Tensor<3>) -> Self {
+        Self { key: f(self.key), value: f(self.value), query: f(self.query) }
     }
 }
 
@@ -95,22 +117,31 @@ impl Block {
         Ok(Self { self_attn, token_to_image, mlp, image_to_token, norms })
     }
 
+    fn project(&self, image: &Tensor<3>, places: &Tensor<3>) -> Projected {
+        let placed = image.clone() + places.clone();
+        Projected {
+            key: self.token_to_image.k_proj.forward(placed.clone()),
+            value: self.token_to_image.v_proj.forward(image.clone()),
+            query: self.image_to_token.q_proj.forward(placed),
+        }
+    }
+
     /// What follows the tokens' attention to themselves.
     fn forward(
         &self,
         tokens: Tensor<3>,
         image: Tensor<3>,
         own: &Tensor<3>,
-        places: &Tensor<3>,
+        Projected { key, value, query }: Projected,
     ) -> (Tensor<3>, Tensor<3>) {
         let tokens = self.norms[0].forward(tokens);
-        let placed = image.clone() + places.clone();
-        let asked = tokens.clone() + own.clone();
-        let seen = self.token_to_image.forward(asked, placed.clone(), image.clone());
+        let asked = self.token_to_image.q_proj.forward(tokens.clone() + own.clone());
+        let seen = self.token_to_image.attend(asked, key, value);
         let tokens = self.norms[1].forward(tokens + seen);
         let tokens = self.norms[2].forward(tokens.clone() + self.mlp.forward(tokens));
-        let asked = tokens.clone() + own.clone();
-        let seen = self.image_to_token.forward(placed, asked, tokens.clone());
+        let key = self.image_to_token.k_proj.forward(tokens.clone() + own.clone());
+        let value = self.image_to_token.v_proj.forward(tokens.clone());
+        let seen = self.image_to_token.attend(query, key, value);
         (tokens, self.norms[3].forward(image + seen))
     }
 }
@@ -138,14 +169,17 @@ impl Attention {
     }
 
     fn forward(&self, query: Tensor<3>, key: Tensor<3>, value: Tensor<3>) -> Tensor<3> {
+        let (key, value) = (self.k_proj.forward(key), self.v_proj.forward(value));
+        self.attend(self.q_proj.forward(query), key, value)
+    }
+
+    /// Of what was projected.
+    fn attend(&self, query: Tensor<3>, key: Tensor<3>, value: Tensor<3>) -> Tensor<3> {
         let split = |x: Tensor<3>| {
             let [count, tokens, width] = x.dims();
             x.reshape([count, tokens, self.heads, width / self.heads])
         };
-        let query = split(self.q_proj.forward(query));
-        let key = split(self.k_proj.forward(key));
-        let value = split(self.v_proj.forward(value));
-        self.out_proj.forward(self.kernel.across([query, key, value]))
+        self.out_proj.forward(self.kernel.across([query, key, value].map(split)))
     }
 }
 

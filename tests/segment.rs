@@ -130,7 +130,7 @@ fn a_model_is_asked_and_its_reply_is_named_where_it_is_no_answer() {
     fs::create_dir(place.at("qwen")).unwrap();
     models::qwen_vl(&place.at("qwen"));
     let (image, model) = (place.path("a.png"), place.path("qwen"));
-    let asked = ["segment", "the dog", "--image", &image, "--reasoner", &model];
+    let asked = ["segment", "--image", &image, "the dog", "--reasoner", &model];
     let few = ["--max-new-tokens", "6"];
     let reply = text(&segzero(asked.iter().chain(&few)).stdout);
     assert!(!reply.trim().is_empty());

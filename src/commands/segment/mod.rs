@@ -20,8 +20,8 @@ use ask::Asker;
 pub struct Args {
     /// What to look for.
     question: String,
-    /// An image, or several, which are asked one after the other.
-    #[arg(long, value_name = "FILE", required = true, num_args = 1.., help_heading = "Prompt")]
+    /// An image; given several times, they are asked one after the other.
+    #[arg(long, value_name = "FILE", required = true, help_heading = "Prompt")]
     image: Vec<PathBuf>,
     /// The model that reasons, a Qwen2-VL or Qwen2.5-VL: its folder, or its name on the hub.
     #[arg(long, value_name = "DIR|NAME", required_unless_present = "reply")]

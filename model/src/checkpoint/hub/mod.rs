@@ -23,6 +23,7 @@ use std::collections::BTreeSet;
 use std::ffi::{OsStr, OsString};
 use std::fs;
 use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use serde::Deserialize;
@@ -223,7 +224,7 @@ impl Hub {
         if listing.sha != name.revision {
             let reference = folder.join("refs").join(&name.revision);
             create_parent(&reference)?;
-            fs::write(&reference, &listing.sha).map_err(HubError::io(&reference))?;
+            replace(&reference, |new| fs::write(new, &listing.sha))?;
         }
         Ok(snapshot)
     }
@@ -301,11 +302,53 @@ fn link(blobs: &Path, etag: &str, file: &Path) -> Result<(), HubError> {
     if file.exists() {
         return Ok(());
     }
-    // A link whose blob has been removed.
-    let _ = fs::remove_file(file);
-    #[cfg(unix)]
-    if std::os::unix::fs::symlink(Path::new("../../blobs").join(etag), file).is_ok() {
-        return Ok(());
+    replace(file, |new| {
+        #[cfg(unix)]
+        if std::os::unix::fs::symlink(Path::new("../../blobs").join(etag), new).is_ok() {
+            return Ok(());
+        }
+        fs::copy(blobs.join(etag), new).map(drop)
+    })
+}
+
+/// Puts what `write` makes under a name of its own at `path`, at once: others who use this cache see
+/// the file whole or not at all, and nothing is written through a link of theirs into its blob.
+fn replace(path: &Path, write: impl FnOnce(&Path) -> std::io::Result<()>) -> Result<(), HubError> {
+    static NUMBER: AtomicU64 = AtomicU64::new(0);
+    let number = NUMBER.fetch_add(1, Ordering::Relaxed);
+    let mut new = path.as_os_str().to_owned();
+    new.push(format!(".{}-{number}", std::process::id()));
+    let new = PathBuf::from(new);
+    // A process of that number that was killed may have left one.
+    let _ = fs::remove_file(&new);
+    write(&new).and_then(|()| fs::rename(&new, path)).map_err(HubError::io(path))
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Barrier;
+
+    use super::*;
+
+    #[test]
+    fn many_who_link_one_blob_leave_it_whole() {
+        let cache = tempfile::tempdir().unwrap();
+        let (blobs, snapshot) = (cache.path().join("blobs"), cache.path().join("snapshots/c"));
+        fs::create_dir_all(&blobs).unwrap();
+        fs::create_dir_all(&snapshot).unwrap();
+        fs::write(blobs.join("e"), "whole").unwrap();
+        for round in 0..100 {
+            let (file, barrier) = (snapshot.join(round.to_string()), Barrier::new(4));
+            std::thread::scope(|scope| {
+                for _ in 0..4 {
+                    scope.spawn(|| {
+                        barrier.wait();
+                        link(&blobs, "e", &file).unwrap();
+                        assert_eq!(fs::read_to_string(&file).unwrap(), "whole");
+                    });
+                }
+            });
+        }
+        assert_eq!(fs::read_dir(&snapshot).unwrap().count(), 100, "only the files themselves");
     }
-    fs::copy(blobs.join(etag), file).map(drop).map_err(HubError::io(file))
 }

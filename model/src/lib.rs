@@ -18,5 +18,6 @@ mod json;
 pub mod layers;
 pub mod load;
 pub mod packed;
+mod product;
 pub mod qwen_vl;
 pub mod sam2;

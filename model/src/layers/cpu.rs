@@ -101,40 +101,6 @@ pub(crate) fn gelu(x: &mut [f32]) {
     x.par_chunks_mut(TASK).for_each(|x| wide(|| x.iter_mut().for_each(|x| *x *= normal_cdf(*x))));
 }
 
-/// `out[rows, outputs] = rows[rows, inputs] · weights[outputs, inputs]ᵀ` by one thread.
-///
-/// # Panics
-/// If the lengths do not fit.
-pub(crate) fn multiply_here(rows: &[f32], weights: &[f32], inputs: usize, out: &mut [f32]) {
-    let (count, outputs) = (rows.len() / inputs, weights.len() / inputs);
-    assert_eq!(out.len(), count * outputs, "{count} rows to {outputs} outputs");
-    // SAFETY: rows, weights and out have `count`, `outputs` and again `count` rows of `inputs` and
-    // `outputs` numbers, as was just asserted.
-    unsafe {
-        gemm::gemm(
-            count,
-            outputs,
-            inputs,
-            out.as_mut_ptr(),
-            1,
-            outputs as isize,
-            false,
-            rows.as_ptr(),
-            1,
-            inputs as isize,
-            weights.as_ptr(),
-            inputs as isize,
-            1,
-            0.0,
-            1.0,
-            false,
-            false,
-            false,
-            gemm::Parallelism::None,
-        );
-    }
-}
-
 /// Φ(x) = erfc(-x / sqrt(2)) / 2, within 2.5e-7.
 ///
 /// For z >= 0, erfc(z) = exp(-z²) · t · p(t) with t = 1 / (1 + 0.3 z), the form of Abramowitz and Stegun
@@ -199,9 +165,10 @@ fn sum(row: &[f32], of: impl Fn(f32) -> f32) -> f32 {
     sums.iter().sum::<f32>() + rest.iter().map(|&x| of(x)).sum::<f32>()
 }
 
-/// Runs loops compiled for the wider registers where the machine has them.
+/// Runs loops compiled for wider registers and fused multiplication where the machine has them.
+/// What they call must be inlined; `mul_add` gives the same bits either way.
 #[inline(always)]
-pub(super) fn wide(loops: impl FnOnce()) {
+pub(crate) fn wide(loops: impl FnOnce()) {
     #[cfg(target_arch = "x86_64")]
     if std::is_x86_feature_detected!("avx2") && std::is_x86_feature_detected!("fma") {
         // SAFETY: both features were just found.

@@ -2,9 +2,11 @@
 
 use std::ops::Range;
 
+use gemm::Parallelism;
 use rayon::prelude::*;
 
 use super::{Format, Packed};
+use crate::product::{Matrix, product};
 
 /// Elements of a tile: few enough to stay in a cache that cores share, enough to outweigh that `gemm`
 /// arranges all inputs anew for every tile.
@@ -58,30 +60,12 @@ fn put_product(
     let inputs = input.len() / columns;
     let rows = out.len() / inputs.max(1);
     assert!(tile.len() == outputs.len() * columns && outputs.end <= rows);
-    // SAFETY: as was just asserted, the tile has a row of `columns` for each of these outputs, which
-    // are columns of the output's `inputs` rows of `rows`; the input has `inputs` rows of `columns`.
+    let sizes = [inputs, columns, outputs.len()];
+    let (left, right) = (Matrix::rows(input, columns), Matrix::rows(tile, columns).transposed());
+    // SAFETY: as was just asserted, these outputs are columns of the output's `inputs` rows of `rows`.
     unsafe {
-        gemm::gemm(
-            outputs.len(),
-            inputs,
-            columns,
-            out.as_mut_ptr().add(outputs.start),
-            rows as isize,
-            1,
-            false,
-            tile.as_ptr(),
-            1,
-            columns as isize,
-            input.as_ptr(),
-            columns as isize,
-            1,
-            0.0,
-            1.0,
-            false,
-            false,
-            false,
-            gemm::Parallelism::Rayon(0),
-        );
+        let to = (out.as_mut_ptr().add(outputs.start), rows);
+        product(sizes, left, right, 1.0, to, Parallelism::Rayon(0));
     }
 }
 

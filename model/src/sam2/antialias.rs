@@ -11,7 +11,7 @@ use rayon::prelude::*;
 use segzero_prep::image::Rgb;
 
 use super::image::{MEAN, STD};
-use super::simd::for_best_processor;
+use crate::layers::cpu::wide;
 
 /// Target rows that are made together, of an image that keeps its height. The source rows that two
 /// bands share are resized twice.
@@ -59,42 +59,41 @@ pub(super) fn resize(image: &Rgb, side: usize) -> Vec<f32> {
     let mut out = vec![0.0; side * stride];
     let bands = out.par_chunks_mut(band * stride).zip(rows.par_chunks(band));
     bands.for_each_init(Vec::new, |between, (out, rows)| {
-        resize_band(&image.pixels, width * 3, &columns, rows, between, out);
+        wide(|| resize_band(&image.pixels, width * 3, &columns, rows, between, out));
     });
     out
 }
 
-for_best_processor! {
-    /// The rows of `out` from those of the image, which have `stride` bytes each.
-    fn resize_band(
-        pixels: &[u8],
-        stride: usize,
-        columns: &[Window],
-        rows: &[Window],
-        between: &mut Vec<f32>,
-        out: &mut [f32],
-    ) {
-        let (Some(top), Some(bottom)) = (rows.first(), rows.last()) else { return };
-        let (top, bottom) = (top.first, bottom.first + bottom.weights.len());
-        let shares: [f32; 256] = std::array::from_fn(|sample| sample as f32 / 255.0);
-        let width = columns.len() * 3;
-        between.resize((bottom - top) * width, 0.0);
-        // Four numbers a pixel fill a register; the fourth is not used.
-        let mut wide = vec![[0.0; 4]; stride / 3];
-        let source = pixels[top * stride..bottom * stride].chunks_exact(stride);
-        for (row, out) in source.zip(between.chunks_exact_mut(width)) {
-            for (wide, pixel) in wide.iter_mut().zip(row.as_chunks::<3>().0) {
-                let [r, g, b] = pixel.map(|sample| shares[usize::from(sample)]);
-                *wide = [r, g, b, 0.0];
-            }
-            for (window, out) in columns.iter().zip(out.as_chunks_mut::<3>().0) {
-                let [r, g, b, _] = mix(wide[window.first..].iter(), &window.weights);
-                *out = [r, g, b];
-            }
+/// The rows of `out` from those of the image, which have `stride` bytes each.
+#[inline(always)]
+fn resize_band(
+    pixels: &[u8],
+    stride: usize,
+    columns: &[Window],
+    rows: &[Window],
+    between: &mut Vec<f32>,
+    out: &mut [f32],
+) {
+    let (Some(top), Some(bottom)) = (rows.first(), rows.last()) else { return };
+    let (top, bottom) = (top.first, bottom.first + bottom.weights.len());
+    let shares: [f32; 256] = std::array::from_fn(|sample| sample as f32 / 255.0);
+    let width = columns.len() * 3;
+    between.resize((bottom - top) * width, 0.0);
+    // Four numbers a pixel fill a register; the fourth is not used.
+    let mut wide = vec![[0.0; 4]; stride / 3];
+    let source = pixels[top * stride..bottom * stride].chunks_exact(stride);
+    for (row, out) in source.zip(between.chunks_exact_mut(width)) {
+        for (wide, pixel) in wide.iter_mut().zip(row.as_chunks::<3>().0) {
+            let [r, g, b] = pixel.map(|sample| shares[usize::from(sample)]);
+            *wide = [r, g, b, 0.0];
         }
-        for (window, out) in rows.iter().zip(out.chunks_exact_mut(width)) {
-            mix_rows(&between[(window.first - top) * width..], window, out);
+        for (window, out) in columns.iter().zip(out.as_chunks_mut::<3>().0) {
+            let [r, g, b, _] = mix(wide[window.first..].iter(), &window.weights);
+            *out = [r, g, b];
         }
+    }
+    for (window, out) in rows.iter().zip(out.chunks_exact_mut(width)) {
+        mix_rows(&between[(window.first - top) * width..], window, out);
     }
 }
 

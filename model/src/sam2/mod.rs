@@ -19,7 +19,6 @@ mod predictor;
 mod preset;
 mod prompt;
 mod select;
-mod simd;
 mod trunk;
 mod upscale;
 

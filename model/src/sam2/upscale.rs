@@ -2,7 +2,7 @@
 
 use segzero_datasets::{Mask, MaskError, Size};
 
-use super::simd::for_best_processor;
+use crate::layers::cpu::wide;
 
 /// The pixels of an image of `size` whose logit is above 0. `logits` are `[side, side]`, row-major;
 /// they are enlarged, or reduced without antialiasing, by bilinear interpolation
@@ -26,7 +26,7 @@ pub fn upscale(logits: &[f32], side: usize, size: Size) -> Result<Mask, MaskErro
     let mut lines = Lines::new(logits, side, size);
     Mask::from_rows(size, |y, row| {
         let shares = lines.move_to(y);
-        threshold(&lines, shares, row);
+        wide(|| threshold(&lines, shares, row));
     })
 }
 
@@ -98,17 +98,16 @@ impl<'a> Lines<'a> {
     }
 }
 
-for_best_processor! {
-    /// The pixels of a row that are above 0.
-    fn threshold(lines: &Lines<'_>, shares: [f32; 2], row: &mut [u8]) {
-        let [left, right] = &lines.columns.shares;
-        let shares_of = left.iter().zip(right);
-        let upper = lines.upper.logits[0].iter().zip(&lines.upper.logits[1]);
-        let lower = lines.lower.logits[0].iter().zip(&lines.lower.logits[1]);
-        for (((out, columns), upper), lower) in row.iter_mut().zip(shares_of).zip(upper).zip(lower) {
-            let corners = [[*upper.0, *upper.1], [*lower.0, *lower.1]];
-            *out = u8::from(mix(corners, shares, [*columns.0, *columns.1]) > 0.0);
-        }
+/// The pixels of a row that are above 0.
+#[inline(always)]
+fn threshold(lines: &Lines<'_>, shares: [f32; 2], row: &mut [u8]) {
+    let [left, right] = &lines.columns.shares;
+    let shares_of = left.iter().zip(right);
+    let upper = lines.upper.logits[0].iter().zip(&lines.upper.logits[1]);
+    let lower = lines.lower.logits[0].iter().zip(&lines.lower.logits[1]);
+    for (((out, columns), upper), lower) in row.iter_mut().zip(shares_of).zip(upper).zip(lower) {
+        let corners = [[*upper.0, *upper.1], [*lower.0, *lower.1]];
+        *out = u8::from(mix(corners, shares, [*columns.0, *columns.1]) > 0.0);
     }
 }
 

@@ -3,9 +3,11 @@
 
 use std::ops::Range;
 
+use gemm::Parallelism;
 use rayon::prelude::*;
 
 use super::super::cpu::wide;
+use crate::product::{Matrix, product};
 
 /// Queries of a task. Their scores against some thousand keys fit the cache that a core has to
 /// itself.
@@ -121,8 +123,9 @@ fn run(
     let right = Matrix { data: &keys.data[key_at..], row: 1, column: keys.token_stride };
     let scale = 1.0 / (width as f32).sqrt();
     assert!(scores.len() >= count * seen);
+    let to = (scores.as_mut_ptr(), seen);
     // SAFETY: the scores were just found to be so many.
-    unsafe { product([count, width, seen], left, right, scale, scores.as_mut_ptr(), seen) };
+    unsafe { product([count, width, seen], left, right, scale, to, Parallelism::None) };
     wide(|| {
         for (row, scores) in scores.chunks_exact_mut(seen).enumerate() {
             // The last query of the block sees all keys, each one before it one key less.
@@ -138,65 +141,8 @@ fn run(
     // SAFETY: `attend` found that all queries have rows in `out`, and no other task writes to the
     // columns of this head in these rows.
     unsafe {
-        product([count, seen, width], left, right, 1.0, out.data.add(first), out.row);
-    }
-}
-
-/// Element (i, j) is `data[i * row + j * column]`.
-#[derive(Clone, Copy)]
-struct Matrix<'a> {
-    data: &'a [f32],
-    row: usize,
-    column: usize,
-}
-
-impl Matrix<'_> {
-    fn holds(&self, rows: usize, columns: usize) -> bool {
-        (rows - 1) * self.row + (columns - 1) * self.column < self.data.len()
-    }
-}
-
-/// `out[rows, columns] = scale · left[rows, inner] · right[inner, columns]`, by one thread; a row of
-/// `out` begins `stride` after the one before.
-///
-/// # Safety
-/// `out` must be valid for writes to all of these elements, and nobody else use them meanwhile.
-unsafe fn product(
-    [rows, inner, columns]: [usize; 3],
-    left: Matrix,
-    right: Matrix,
-    scale: f32,
-    out: *mut f32,
-    stride: usize,
-) {
-    if rows * inner * columns == 0 {
-        return;
-    }
-    assert!(left.holds(rows, inner) && right.holds(inner, columns));
-    // SAFETY: the last elements of left and right were found to be inside their slices, and the
-    // caller answers for the output.
-    unsafe {
-        gemm::gemm(
-            rows,
-            columns,
-            inner,
-            out,
-            1,
-            stride as isize,
-            false,
-            left.data.as_ptr(),
-            left.column as isize,
-            left.row as isize,
-            right.data.as_ptr(),
-            right.column as isize,
-            right.row as isize,
-            0.0,
-            scale,
-            false,
-            false,
-            false,
-            gemm::Parallelism::None,
-        );
+        let to = (out.data.add(first), out.row);
+        product([count, seen, width], left, right, 1.0, to, Parallelism::None);
     }
 }
 

@@ -5,9 +5,9 @@ use burn::tensor::{Tensor, TensorData};
 use rayon::prelude::*;
 
 use crate::checkpoint::Error;
-use crate::layers::cpu::{self, multiply_here};
-use crate::layers::{Kernel, LayerNorm, Linear, gelu};
+use crate::layers::{Kernel, LayerNorm, Linear, cpu, gelu};
 use crate::load::Loader;
+use crate::product::{Matrix, multiply};
 use crate::sam2::config::Config;
 
 /// ε of the norm between the two transposed convolutions.
@@ -89,7 +89,9 @@ impl Upscale {
             cpu::gelu(&mut pixels);
             let mut logits = vec![0.0; masks * 4 * side];
             let hyper = &hyper[object * masks * width / 8..][..masks * width / 8];
-            multiply_here(hyper, &pixels, width / 8, &mut logits);
+            let pixels = Matrix::rows(&pixels, width / 8).transposed();
+            let sizes = [masks, width / 8, 4 * side];
+            multiply(sizes, Matrix::rows(hyper, width / 8), pixels, &mut logits);
             logits
         });
         let rows: Vec<Vec<f32>> = rows.collect();
@@ -114,8 +116,10 @@ fn spread_rows(
     out: &mut [f32],
 ) {
     let width = bias.len() / 4;
+    let inner = cells.len() / count;
     let mut four = vec![0.0; count * 4 * width];
-    multiply_here(cells, weight, cells.len() / count, &mut four);
+    let weight = Matrix::rows(weight, inner).transposed();
+    multiply([count, inner, 4 * width], Matrix::rows(cells, inner), weight, &mut four);
     for (x, four) in four.chunks_exact(4 * width).enumerate() {
         for (dy, two) in four.chunks_exact(2 * width).enumerate() {
             let at = (dy * 2 * count + 2 * x) * width;

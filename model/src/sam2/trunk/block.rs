@@ -12,13 +12,14 @@ use crate::load::Loader;
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Form {
     /// Width of what comes in and goes out.
-    widths: [usize; 2],
-    heads: usize,
+    pub widths: [usize; 2],
+    pub heads: usize,
     /// Side of a window on the grid that comes in; none where all tokens see each other.
-    window: Option<usize>,
+    pub window: Option<usize>,
     /// Whether queries are pooled two by two, which halves the grid.
-    pooled: bool,
-    inner: usize,
+    pub pooled: bool,
+    /// Width of the MLP's hidden layer.
+    pub inner: usize,
     epsilon: f64,
 }
 
@@ -57,17 +58,9 @@ pub(super) struct Block {
     pub norm2: LayerNorm,
     pub mlp: [Linear; 2],
     #[module(skip)]
-    pub form: BlockForm,
+    pub form: Form,
     #[module(skip)]
     kernel: Kernel,
-}
-
-/// The part of [`Form`] that running a block needs.
-#[derive(Clone, Copy, Debug)]
-pub(super) struct BlockForm {
-    pub heads: usize,
-    pub window: Option<usize>,
-    pub pooled: bool,
 }
 
 impl Block {
@@ -86,7 +79,7 @@ impl Block {
                 Linear::load(loader, &fc(0), [form.inner, to])?,
                 Linear::load(loader, &fc(1), [to, form.inner])?,
             ],
-            form: BlockForm { heads: form.heads, window: form.window, pooled: form.pooled },
+            form: *form,
             kernel: loader.placement().kernel(),
         })
     }
@@ -111,7 +104,7 @@ impl Block {
         let side = self.form.window.unwrap_or(height.max(width));
         let [down, across] = [height.div_ceil(side), width.div_ceil(side)];
         let x = pad(x, [down * side, across * side]);
-        let x = swap_middle(x, [images, down, side, across, side]);
+        let x = windows_of(x, [down, across], side);
         let qkv = self.qkv.forward(x);
         let channels = qkv.dims()[3] / 3;
         let windows = images * down * across;
@@ -142,8 +135,8 @@ fn pad(x: Tensor<4>, [rows, columns]: [usize; 2]) -> Tensor<4> {
 
 /// `[images, down x side, across x side, width]` to windows `[images x down x across, side, side,
 /// width]`.
-fn swap_middle(x: Tensor<4>, [images, down, side, across, _]: [usize; 5]) -> Tensor<4> {
-    let channels = x.dims()[3];
+fn windows_of(x: Tensor<4>, [down, across]: [usize; 2], side: usize) -> Tensor<4> {
+    let [images, _, _, channels] = x.dims();
     let x = x.reshape([images * down, side, across, side * channels]).swap_dims(1, 2);
     x.reshape([images * down * across, side, side, channels])
 }

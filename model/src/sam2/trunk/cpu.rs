@@ -3,7 +3,7 @@
 
 use rayon::prelude::*;
 
-use super::block::{Block, BlockForm};
+use super::block::{Block, Form};
 use crate::layers::cpu::gelu;
 use crate::layers::{Heads, LayerNorm, Linear, Shape, Window, attend};
 
@@ -34,27 +34,40 @@ impl Layout {
         self.grid.div_ceil(self.side)
     }
 
-    /// Tokens of a window, or of one window's row inside the grid.
+    /// Tokens of a window.
     fn window(self) -> usize {
         self.side * self.side
     }
 
-    /// Copies bands of windows from the grid `x`; what is beyond it is zero.
-    fn gather(self, x: &[f32], width: usize, first: usize, rows: &mut [f32]) {
+    /// Runs over the rows of bands of windows, split where they leave the grid, with the place of
+    /// each on it.
+    fn each_row(
+        self,
+        width: usize,
+        first: usize,
+        rows: &mut [f32],
+        run: impl Fn(usize, &mut [f32], &mut [f32]) + Sync,
+    ) {
         let windows = rows.par_chunks_exact_mut(self.window() * width).enumerate();
         windows.for_each(|(number, window)| {
             let (band, column) = (first + number / self.across(), number % self.across());
-            let inside = self.side.min(self.grid - column * self.side);
-            for (dy, out) in window.chunks_exact_mut(self.side * width).enumerate() {
+            let columns = self.side.min(self.grid - column * self.side);
+            for (dy, row) in window.chunks_exact_mut(self.side * width).enumerate() {
                 let y = band * self.side + dy;
-                let (out, beyond) =
-                    out.split_at_mut(if y < self.grid { inside * width } else { 0 });
-                beyond.fill(0.0);
-                let at = (y * self.grid + column * self.side) * width;
-                if !out.is_empty() {
-                    out.copy_from_slice(&x[at..at + out.len()]);
-                }
+                let columns = if y < self.grid { columns } else { 0 };
+                let (inside, beyond) = row.split_at_mut(columns * width);
+                run(y * self.grid + column * self.side, inside, beyond);
             }
+        });
+    }
+
+    /// Copies bands of windows from the grid `x`; what is beyond it is zero.
+    fn gather(self, x: &[f32], width: usize, first: usize, rows: &mut [f32]) {
+        self.each_row(width, first, rows, |token, inside, beyond| {
+            if !inside.is_empty() {
+                inside.copy_from_slice(&x[token * width..][..inside.len()]);
+            }
+            beyond.fill(0.0);
         });
     }
 
@@ -102,9 +115,7 @@ type NormOnRows = Box<dyn Fn(&mut [f32])>;
 
 /// A block's weights as the CPU wants them.
 pub(super) struct Run<'a> {
-    form: BlockForm,
-    widths: [usize; 2],
-    inner: usize,
+    form: Form,
     norms: [NormOnRows; 2],
     qkv: OnRows<'a>,
     proj: OnRows<'a>,
@@ -116,21 +127,17 @@ impl<'a> Run<'a> {
     /// None where weights are not packed: then Burn runs the block.
     pub fn new(block: &'a Block) -> Option<Self> {
         let norm = |norm: &LayerNorm| -> NormOnRows { Box::new(norm.on_rows()) };
-        let qkv = OnRows::new(&block.qkv)?;
-        let mlp = [OnRows::new(&block.mlp[0])?, OnRows::new(&block.mlp[1])?];
-        let shortcut = block.shortcut.as_ref().map(OnRows::new);
+        let shortcut = match &block.shortcut {
+            Some(shortcut) => Some(OnRows::new(shortcut)?),
+            None => None,
+        };
         Some(Self {
             form: block.form,
-            widths: [qkv.weights.columns(), qkv.weights.rows() / 3],
-            inner: mlp[0].weights.rows(),
             norms: [norm(&block.norm1), norm(&block.norm2)],
-            qkv,
+            qkv: OnRows::new(&block.qkv)?,
             proj: OnRows::new(&block.proj)?,
-            shortcut: match shortcut {
-                Some(shortcut) => Some(shortcut?),
-                None => None,
-            },
-            mlp,
+            shortcut,
+            mlp: [OnRows::new(&block.mlp[0])?, OnRows::new(&block.mlp[1])?],
         })
     }
 
@@ -139,9 +146,9 @@ impl<'a> Run<'a> {
         let layout = Layout { grid, side: self.form.window.unwrap_or(grid) };
         let half = if self.form.pooled { 2 } else { 1 };
         let pooled = Layout { grid: grid / half, side: layout.side / half };
-        let [from, to] = self.widths;
+        let [from, to] = self.form.widths;
         let band = layout.across() * layout.window();
-        let bands = (CHUNK / (band * self.inner.max(3 * to))).clamp(1, layout.across());
+        let bands = (CHUNK / (band * self.form.inner.max(3 * to))).clamp(1, layout.across());
         // Otherwise each band goes back to where it came from.
         let elsewhere = (from, 1) != (to, half);
         let mut out = vec![0.0; if elsewhere { pooled.grid * pooled.grid * to } else { 0 }];
@@ -159,12 +166,13 @@ impl<'a> Run<'a> {
 
     /// From tokens in windows, `scratch.rows`, to what the block makes of them there.
     fn band(&self, layout: Layout, first: usize, scratch: &mut Scratch) {
-        let [from, to] = self.widths;
+        let [from, to] = self.form.widths;
         let Scratch { rows, normal, qkv, query, seen, hidden } = scratch;
         normal.clone_from(rows);
         (self.norms[0])(normal);
         if layout.is_ragged() {
-            clear_beyond(layout, first, from, normal);
+            // What the norm has made of the zeros becomes zero again.
+            layout.each_row(from, first, normal, |_, _, beyond| beyond.fill(0.0));
         }
         self.qkv.run(normal, qkv);
         if let Some(shortcut) = &self.shortcut {
@@ -181,10 +189,8 @@ impl<'a> Run<'a> {
         normal.clone_from(rows);
         (self.norms[1])(normal);
         // The whole grid, where all see each other, is too much for one go.
-        for (normal, rows) in normal
-            .chunks_mut((CHUNK / self.inner).max(1) * to)
-            .zip(rows.chunks_mut((CHUNK / self.inner).max(1) * to))
-        {
+        let several = (CHUNK / self.form.inner).max(1) * to;
+        for (normal, rows) in normal.chunks(several).zip(rows.chunks_mut(several)) {
             self.mlp[0].run(normal, hidden);
             gelu(hidden);
             self.mlp[1].run(hidden, seen);
@@ -194,7 +200,7 @@ impl<'a> Run<'a> {
 
     /// Each window's queries on its keys: `[queries, heads x width]`.
     fn attend(&self, layout: Layout, qkv: &[f32], pooled: &[f32], seen: &mut Vec<f32>) {
-        let to = self.widths[1];
+        let to = self.form.widths[1];
         let tokens = layout.window();
         let windows = qkv.len() / (3 * to) / tokens;
         let queries = if self.form.pooled { tokens / 4 } else { tokens };
@@ -218,19 +224,6 @@ impl<'a> Run<'a> {
         seen.resize(windows * queries * to, 0.0);
         attend(query, part(1), part(2), &shape, seen);
     }
-}
-
-/// What a norm has made of the zeros beyond the grid becomes zero again.
-fn clear_beyond(layout: Layout, first: usize, width: usize, rows: &mut [f32]) {
-    let windows = rows.par_chunks_exact_mut(layout.window() * width).enumerate();
-    windows.for_each(|(number, window)| {
-        let (band, column) = (first + number / layout.across(), number % layout.across());
-        let inside = layout.side.min(layout.grid - column * layout.side);
-        for (dy, row) in window.chunks_exact_mut(layout.side * width).enumerate() {
-            let inside = if band * layout.side + dy < layout.grid { inside } else { 0 };
-            row[inside * width..].fill(0.0);
-        }
-    });
 }
 
 /// The greatest of each two by two of windows of that side: the first `width` of each `stride` numbers.

@@ -1,6 +1,7 @@
 //! The `segzero` command: flags, progress, printing. Nothing else in the workspace prints.
 mod commands;
 mod failure;
+mod masks;
 mod model_source;
 mod output;
 mod progress;

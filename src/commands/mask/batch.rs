@@ -14,8 +14,9 @@ use serde_json::{Value, json};
 
 use super::asked::{self, Record};
 use super::part::Part;
-use super::{Args, read_image, union};
+use super::{Args, read_image};
 use crate::failure::Failure;
+use crate::masks::{Prediction, union};
 use crate::output::{print, report};
 use crate::progress::{self, Verbosity};
 use crate::segmenter::Opened;
@@ -29,17 +30,11 @@ const TOGETHER: usize = 32;
 const GOES_ON: &str =
     "the same command goes on where it stopped; `--skip-bad` leaves such images out";
 
-/// A prediction.
+/// A prediction; the mask is that of all objects together.
 #[derive(Serialize)]
 struct Line<'a> {
-    key: &'a str,
-    image: &'a Path,
-    /// Height and width.
-    size: [u32; 2],
-    /// COCO's compressed run lengths of all objects together.
-    counts: String,
-    boxes: &'a [[f32; 4]],
-    points: Vec<[f32; 2]>,
+    #[serde(flatten)]
+    prediction: Prediction<'a, f32>,
     /// Scores of each object.
     objects: Vec<Scores<'a>>,
 }
@@ -159,13 +154,9 @@ fn predict(
             let (own, rest) = objects.split_at(record.prompts.len());
             objects = rest;
             let mask = union(image.size, own.iter().map(|object| &object.mask))?;
+            let points = record.asked.foreground();
             let line = Line {
-                key: &record.key,
-                image: path,
-                size: [image.size.height, image.size.width],
-                counts: mask.to_coco_string(),
-                boxes: &record.asked.boxes,
-                points: record.asked.foreground(),
+                prediction: Prediction::new(&record.key, path, &mask, &record.asked.boxes, &points),
                 objects: own.iter().map(Scores::of).collect(),
             };
             lines += &serde_json::to_string(&line).map_err(Failure::new)?;

@@ -133,16 +133,3 @@ fn read_image(path: &Path, orientation: Orientation) -> Result<Rgb, Failure> {
     decode_as(&bytes, orientation)
         .map_err(|e| Failure::new(format_args!("could not read `{}`: {e}", path.display())))
 }
-
-fn not_written(path: &Path) -> impl Fn(std::io::Error) -> Failure {
-    move |e| Failure::new(format_args!("could not write `{}`: {e}", path.display()))
-}
-
-/// The pixels of any of the masks.
-fn union<'a>(
-    size: segzero_datasets::Size,
-    masks: impl IntoIterator<Item = &'a segzero_datasets::Mask>,
-) -> Result<segzero_datasets::Mask, Failure> {
-    let empty = segzero_datasets::Mask::empty(size);
-    masks.into_iter().try_fold(empty, |sum, mask| sum.union(mask)).map_err(Failure::new)
-}

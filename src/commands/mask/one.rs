@@ -4,15 +4,16 @@ use std::fmt::Write as _;
 use std::path::Path;
 use std::time::Instant;
 
-use segzero_datasets::{Bbox, Mask};
+use segzero_datasets::Mask;
 use segzero_model::sam2::{Choice, ImagePrompt, Segmented};
-use segzero_prep::image::{PngEffort, Rgb, encode_png};
-use segzero_reports::{overlay, write_whole};
+use segzero_prep::image::Rgb;
+use segzero_reports::write_whole;
 use serde::Serialize;
 
 use super::asked::Asked;
-use super::{Args, not_written, npy, read_image, union};
+use super::{Args, npy, read_image};
 use crate::failure::Failure;
+use crate::masks::{edges, not_written, union, write_mask, write_overlay};
 use crate::output::{print, report};
 
 /// An object in JSON.
@@ -81,7 +82,7 @@ fn write_files(
     objects: &[Segmented],
 ) -> Result<(), Failure> {
     if let Some(path) = &args.out {
-        write_whole(path, |out| mask.write_png(out)).map_err(not_written(path))?;
+        write_mask(path, mask)?;
     }
     if let Some(path) = &args.logits {
         let logits: Vec<&[f32]> = objects.iter().map(|object| &object.logits[..]).collect();
@@ -89,15 +90,9 @@ fn write_files(
         write_whole(path, |out| npy::write(out, &logits, side)).map_err(not_written(path))?;
     }
     if let Some(path) = &args.overlay {
-        let drawn = overlay(image, mask, &asked.marks());
-        let png = encode_png(&drawn, PngEffort::Fast).map_err(Failure::new)?;
-        write_whole(path, |out| out.write_all(&png)).map_err(not_written(path))?;
+        write_overlay(path, image, mask, &asked.marks())?;
     }
     Ok(())
-}
-
-fn edges(mask: &Mask) -> Option<[i32; 4]> {
-    mask.bbox().map(|Bbox { x0, y0, x1, y1 }| [x0, y0, x1, y1])
 }
 
 fn lines(objects: &[Segmented]) -> Result<String, Failure> {

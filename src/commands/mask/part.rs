@@ -10,6 +10,7 @@ use segzero_reports::write_whole;
 use serde_json::Value;
 
 use crate::failure::Failure;
+use crate::masks::not_written;
 
 /// Lines under a temporary name: `OUT.part`, with what they are made by in `OUT.part.json`.
 pub(super) struct Part<'a> {
@@ -34,7 +35,7 @@ impl<'a> Part<'a> {
             let refused = Failure::new(format_args!("`{}` is no regular file", out.display()));
             return Err(refused.hint("without `--out` the predictions go to the standard output"));
         }
-        let failed = super::not_written(out);
+        let failed = not_written(out);
         let header = made_by.to_string();
         let is_same = fs::read_to_string(beside(out, ".part.json")).is_ok_and(|was| was == header);
         let (kept, done) = match fs::read_to_string(beside(out, ".part")) {
@@ -58,7 +59,7 @@ impl<'a> Part<'a> {
     /// # Errors
     /// A full disk.
     pub fn write(&mut self, lines: &str) -> Result<(), Failure> {
-        self.file.write_all(lines.as_bytes()).map_err(super::not_written(self.out))
+        self.file.write_all(lines.as_bytes()).map_err(not_written(self.out))
     }
 
     /// Gives the lines their name.
@@ -71,7 +72,7 @@ impl<'a> Part<'a> {
             fs::rename(beside(self.out, ".part"), self.out)?;
             fs::remove_file(beside(self.out, ".part.json"))
         };
-        finish().map_err(super::not_written(self.out))
+        finish().map_err(not_written(self.out))
     }
 }
 

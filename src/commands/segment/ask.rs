@@ -12,6 +12,7 @@ use segzero_prep::image::{Filter, Rgb, resize};
 
 use super::{Args, Coordinates, Hints};
 use crate::failure::Failure;
+use crate::masks::union;
 use crate::output::{print, report};
 use crate::progress::Verbosity;
 use crate::reasoner::{Prompting, Reasoner};
@@ -208,10 +209,8 @@ impl<'a> Asker<'a> {
         let seen = segmenter.predictor.embed(image);
         let segmented = segmenter.predictor.predict(&seen, &prompts, Choice::BestIou);
         let segmented = segmented.map_err(|error| error.to_string())?;
-        let mut mask = Mask::empty(image.size);
-        for object in &segmented {
-            mask = mask.union(&object.mask).map_err(|error| error.to_string())?;
-        }
+        let mask = union(image.size, segmented.iter().map(|object| &object.mask));
+        let mask = mask.map_err(|failure| failure.to_string())?;
         Ok((mask, segmented))
     }
 

@@ -2,30 +2,22 @@
 
 use std::path::{Path, PathBuf};
 
-use segzero_datasets::Bbox;
 use segzero_eval::answer::{Object, Repair};
 use segzero_model::sam2::Segmented;
-use segzero_prep::image::{PngEffort, encode_png};
-use segzero_reports::{Marks, overlay, write_whole};
+use segzero_reports::Marks;
 use serde::Serialize;
 
 use super::Args;
 use super::ask::Found;
 use crate::failure::Failure;
+use crate::masks::{Prediction, edges, not_written, write_mask, write_overlay};
 use crate::output::{print, report};
 
-/// A prediction, as `segzero eval` reads it.
+/// A prediction, and how it came about.
 #[derive(Serialize)]
 struct Line<'a> {
-    key: &'a str,
-    image: &'a Path,
-    /// Height and width.
-    size: [u32; 2],
-    /// COCO's compressed run lengths.
-    counts: String,
-    /// In pixels of the image.
-    boxes: Vec<[f64; 4]>,
-    points: Vec<[f64; 2]>,
+    #[serde(flatten)]
+    prediction: Prediction<'a, f64>,
     /// Predicted IoU of each object.
     ious: Vec<f32>,
     thinking: Option<&'a str>,
@@ -40,12 +32,10 @@ pub(super) fn show(args: &Args, path: &Path, found: &Found) -> Result<(), Failur
         background: Vec::new(),
     };
     if let Some(out) = place(args, args.out.as_deref(), path)? {
-        write_whole(&out, |file| found.mask.write_png(file)).map_err(not_written(&out))?;
+        write_mask(&out, &found.mask)?;
     }
     if let Some(out) = place(args, args.overlay.as_deref(), path)? {
-        let drawn = overlay(found.image.clone(), &found.mask, &marks);
-        let png = encode_png(&drawn, PngEffort::Fast).map_err(Failure::new)?;
-        write_whole(&out, |file| file.write_all(&png)).map_err(not_written(&out))?;
+        write_overlay(&out, found.image.clone(), &found.mask, &marks)?;
     }
     let repairs = &found.answer.repairs;
     if !repairs.is_empty() {
@@ -55,14 +45,9 @@ pub(super) fn show(args: &Args, path: &Path, found: &Found) -> Result<(), Failur
     if !args.json {
         return print(&summary(found));
     }
-    let size = found.image.size;
+    let key = path.file_stem().and_then(|stem| stem.to_str()).unwrap_or_default();
     let line = Line {
-        key: path.file_stem().and_then(|stem| stem.to_str()).unwrap_or_default(),
-        image: path,
-        size: [size.height, size.width],
-        counts: found.mask.to_coco_string(),
-        boxes: marks.boxes,
-        points: marks.foreground,
+        prediction: Prediction::new(key, path, &found.mask, &marks.boxes, &marks.foreground),
         ious: found.segmented.iter().map(Segmented::iou).collect(),
         thinking: found.answer.thinking.as_deref(),
         repairs,
@@ -93,8 +78,8 @@ fn summary(found: &Found) -> String {
         }
         text += "\n";
     }
-    let edges = match found.mask.bbox() {
-        Some(Bbox { x0, y0, x1, y1 }) => format!(", box {x0},{y0} to {x1},{y1}"),
+    let edges = match edges(&found.mask) {
+        Some([x0, y0, x1, y1]) => format!(", box {x0},{y0} to {x1},{y1}"),
         None => ", empty".to_owned(),
     };
     text + &format!("mask: {} pixels{edges}\n", found.mask.area())
@@ -109,8 +94,4 @@ fn place(args: &Args, out: Option<&Path>, image: &Path) -> Result<Option<PathBuf
     std::fs::create_dir_all(out).map_err(not_written(out))?;
     let stem = image.file_stem().unwrap_or_default().to_string_lossy();
     Ok(Some(out.join(format!("{stem}.png"))))
-}
-
-fn not_written(path: &Path) -> impl Fn(std::io::Error) -> Failure {
-    move |e| Failure::new(format_args!("could not write `{}`: {e}", path.display()))
 }

@@ -4,29 +4,21 @@
 mod common;
 
 use std::fs;
-use std::path::PathBuf;
 
+use common::folder::Folder;
 use common::{models, segzero, text};
 use serde_json::{Value, json};
 
 /// A model's folder as published: weights in two shards, the tokenizer of the model crate's tests.
 struct Model {
-    folder: tempfile::TempDir,
+    folder: Folder,
 }
 
 impl Model {
     fn new() -> Self {
-        let folder = tempfile::tempdir().unwrap();
-        models::qwen_vl(folder.path());
+        let folder = Folder::new();
+        models::qwen_vl(folder.root());
         Self { folder }
-    }
-
-    fn at(&self, name: &str) -> PathBuf {
-        self.folder.path().join(name)
-    }
-
-    fn write(&self, name: &str, value: &Value) {
-        fs::write(self.at(name), value.to_string()).unwrap();
     }
 
     /// Standard output, where the command succeeds.
@@ -44,21 +36,17 @@ impl Model {
     }
 
     fn output(&self, arguments: &[&str]) -> std::process::Output {
-        let folder = self.folder.path().to_str().unwrap();
+        let folder = self.root().to_str().unwrap();
         let fixed = ["ask", "--model", folder, "--max-new-tokens", "12"];
         segzero(fixed.iter().chain(arguments))
     }
+}
 
-    fn image(&self, name: &str, width: u32, height: u32) -> String {
-        let path = self.at(name);
-        let pixel = |x: u32, y: u32| [x * 5, y * 3, (x ^ y) * 2].map(|v| v as u8);
-        let pixels = (0..width * height).flat_map(|i| pixel(i % width, i / width)).collect();
-        let size = segzero_datasets::Size::new(width, height);
-        let image = segzero_prep::image::Rgb { size, pixels };
-        let png =
-            segzero_prep::image::encode_png(&image, segzero_prep::image::PngEffort::Fast).unwrap();
-        fs::write(&path, png).unwrap();
-        path.to_str().unwrap().to_owned()
+impl std::ops::Deref for Model {
+    type Target = Folder;
+
+    fn deref(&self) -> &Folder {
+        &self.folder
     }
 }
 
@@ -139,7 +127,7 @@ fn what_cannot_be_asked_is_refused_with_its_name() {
 #[test]
 fn a_damaged_model_is_refused_with_its_name() {
     let model = Model::new();
-    let shard = fs::read_dir(model.folder.path())
+    let shard = fs::read_dir(model.root())
         .unwrap()
         .map(|entry| entry.unwrap().path())
         .find(|path| path.extension().is_some_and(|e| e == "safetensors"))
@@ -153,12 +141,12 @@ fn a_damaged_model_is_refused_with_its_name() {
     let config = fs::read_to_string(model.at("config.json")).unwrap();
     let mut wider: Value = serde_json::from_str(&config).unwrap();
     wider["intermediate_size"] = json!(136);
-    model.write("config.json", &wider);
+    model.write("config.json", wider.to_string());
     let error = model.refused(&["?"]);
     assert!(error.contains("gate_proj") && error.contains("136"), "{error}");
     let mut smaller: Value = serde_json::from_str(&config).unwrap();
     smaller["vocab_size"] = json!(318);
-    model.write("config.json", &smaller);
+    model.write("config.json", smaller.to_string());
     assert!(model.refused(&["?"]).contains("vocab_size"));
     fs::remove_file(model.at("config.json")).unwrap();
     assert!(model.refused(&["?"]).contains("config.json"));

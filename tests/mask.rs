@@ -4,31 +4,24 @@
 mod common;
 
 use std::fs;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
+use common::folder::{Folder, picture};
 use common::{Data, assert_refused, models, segzero, text};
 use segzero_datasets::{Mask, Size};
-use segzero_prep::image::{PngEffort, Rgb, decode, encode_jpeg, encode_png};
+use segzero_prep::image::decode;
 use serde_json::{Value, json};
 
 /// A model's folder as transformers writes it, and a place for images.
 struct Model {
-    folder: tempfile::TempDir,
+    folder: Folder,
 }
 
 impl Model {
     fn new() -> Self {
-        let folder = tempfile::tempdir().unwrap();
-        models::sam2(folder.path());
+        let folder = Folder::new();
+        models::sam2(folder.root());
         Self { folder }
-    }
-
-    fn at(&self, name: &str) -> PathBuf {
-        self.folder.path().join(name)
-    }
-
-    fn path(&self, name: &str) -> String {
-        self.at(name).to_str().unwrap().to_owned()
     }
 
     /// Standard output, where the command succeeds.
@@ -39,7 +32,7 @@ impl Model {
     }
 
     fn output(&self, arguments: &[&str]) -> std::process::Output {
-        let folder = self.folder.path().to_str().unwrap();
+        let folder = self.root().to_str().unwrap();
         segzero(["mask", "--model", folder].iter().chain(arguments))
     }
 
@@ -48,27 +41,14 @@ impl Model {
         let lines = self.mask(&[arguments, &["--json"]].concat());
         lines.lines().map(|line| serde_json::from_str(line).unwrap()).collect()
     }
-
-    fn image(&self, name: &str, width: u32, height: u32) -> String {
-        let image = picture(width, height);
-        let bytes = match name.ends_with("jpg") {
-            true => encode_jpeg(&image, 95).unwrap(),
-            false => encode_png(&image, PngEffort::Fast).unwrap(),
-        };
-        fs::write(self.at(name), bytes).unwrap();
-        self.path(name)
-    }
-
-    fn write(&self, name: &str, text: &str) -> String {
-        fs::write(self.at(name), text).unwrap();
-        self.path(name)
-    }
 }
 
-fn picture(width: u32, height: u32) -> Rgb {
-    let pixel = |x: u32, y: u32| [x * 5, y * 3, (x ^ y) * 2].map(|v| v as u8);
-    let pixels = (0..width * height).flat_map(|i| pixel(i % width, i / width)).collect();
-    Rgb { size: Size::new(width, height), pixels }
+impl std::ops::Deref for Model {
+    type Target = Folder;
+
+    fn deref(&self) -> &Folder {
+        &self.folder
+    }
 }
 
 /// The mask of a line.
@@ -178,7 +158,7 @@ fn a_file_of_prompts_becomes_predictions() {
         json!({"image": "a.png", "boxes": [[10, 10, 100, 70], [20, 30, 50, 60]]}),
     ];
     let prompts =
-        model.write("p.jsonl", &lines.each_ref().map(|line| format!("{line}\n")).concat());
+        model.write("p.jsonl", lines.each_ref().map(|line| format!("{line}\n")).concat());
     let out = model.path("out/predictions.jsonl");
     model.mask(&["--prompts", &prompts, "--out", &out]);
     let written = fs::read_to_string(&out).unwrap();
@@ -215,7 +195,7 @@ fn an_interrupted_run_goes_on() {
         let line = |x: u32| json!({"image": name, "id": format!("{name}:{x}"), "points": [[x, 9]]});
         format!("{}\n{}\n", line(5), line(33))
     });
-    let prompts = model.write("p.jsonl", &lines.concat());
+    let prompts = model.write("p.jsonl", lines.concat());
     let (whole, out) = (model.path("whole.jsonl"), model.path("out.jsonl"));
     model.mask(&["--prompts", &prompts, "--out", &whole]);
     let whole = fs::read_to_string(whole).unwrap();
@@ -253,7 +233,7 @@ fn predictions_are_scored() {
     let key = scene.annotations[index].reference.as_ref().unwrap().ref_id.to_string();
     let image = data.image(0);
     let line = json!({"image": image, "id": key, "box": [10, 10, 100, 70]});
-    let prompts = model.write("p.jsonl", &line.to_string());
+    let prompts = model.write("p.jsonl", line.to_string());
     let out = model.path("predictions.jsonl");
     model.mask(&["--prompts", &prompts, "--out", &out]);
     let (root, scores) = (data.root(), model.path("scores.json"));
@@ -313,7 +293,7 @@ fn what_cannot_be_asked_is_refused_with_its_name() {
         ("no json", "line 2"),
     ] {
         let good = r#"{"image": "a.png", "box": [1, 1, 2, 2]}"#;
-        let prompts = model.write("p.jsonl", &format!("{good}\n{line}\n"));
+        let prompts = model.write("p.jsonl", format!("{good}\n{line}\n"));
         refused(&["--prompts", &prompts], &["p.jsonl", "line 2", expected, "docs/mask.md"]);
     }
     let good = model.write("p.jsonl", r#"{"image": "a.png", "box": [1, 1, 2, 2]}"#);
@@ -325,7 +305,7 @@ fn what_cannot_be_asked_is_refused_with_its_name() {
 #[test]
 fn training_objects_are_filtered_by_the_models_masks() {
     let (model, data) = (Model::new(), Data::new(4));
-    let folder = model.folder.path().to_str().unwrap();
+    let folder = model.root().to_str().unwrap();
     let all = data.refs_in_all();
     // Random weights find nothing well: at 0 all objects stay, at 1 none does.
     for (bound, written) in [("0", all), ("1", 0)] {

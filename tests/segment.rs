@@ -4,41 +4,28 @@
 mod common;
 
 use std::fs;
-use std::path::PathBuf;
 
+use common::folder::Folder;
 use common::{assert_refused, models, segzero, text};
 use segzero_datasets::{Mask, Size};
-use segzero_prep::image::{PngEffort, Rgb, encode_png};
 use serde_json::Value;
 
 struct Place {
-    folder: tempfile::TempDir,
+    folder: Folder,
 }
 
 impl Place {
     /// With a picture of 420x210 pixels, half of what Seg-Zero asks about, and a quarter.
     fn new() -> Self {
-        let folder = tempfile::tempdir().unwrap();
-        let pixels = (0..420 * 210).flat_map(|i: u32| [i * 7, i / 3, i / 420].map(|v| v as u8));
-        let image = Rgb { size: Size::new(420, 210), pixels: pixels.collect() };
-        let png = encode_png(&image, PngEffort::Fast).unwrap();
-        fs::write(folder.path().join("a.png"), png).unwrap();
-        fs::create_dir(folder.path().join("sam2")).unwrap();
-        models::sam2(&folder.path().join("sam2"));
+        let folder = Folder::new();
+        folder.image("a.png", 420, 210);
+        fs::create_dir(folder.at("sam2")).unwrap();
+        models::sam2(&folder.at("sam2"));
         Self { folder }
     }
 
-    fn at(&self, name: &str) -> PathBuf {
-        self.folder.path().join(name)
-    }
-
-    fn path(&self, name: &str) -> String {
-        self.at(name).to_str().unwrap().to_owned()
-    }
-
     fn output(&self, reply: &str, arguments: &[&str]) -> std::process::Output {
-        fs::write(self.at("reply.txt"), reply).unwrap();
-        let (image, reply) = (self.path("a.png"), self.path("reply.txt"));
+        let (image, reply) = (self.path("a.png"), self.write("reply.txt", reply));
         let fixed = ["segment", "the dog", "--image", &image, "--reply", &reply];
         segzero(fixed.iter().chain(arguments))
     }
@@ -53,6 +40,14 @@ impl Place {
     fn mask(&self, line: &Value) -> Mask {
         Mask::from_coco_string(Size::new(420, 210), line["counts"].as_str().unwrap().as_bytes())
             .unwrap()
+    }
+}
+
+impl std::ops::Deref for Place {
+    type Target = Folder;
+
+    fn deref(&self) -> &Folder {
+        &self.folder
     }
 }
 
@@ -136,8 +131,7 @@ fn a_model_is_asked_and_its_reply_is_named_where_it_is_no_answer() {
     assert!(!reply.trim().is_empty());
     let output = segzero(asked.iter().chain(&few).chain(&["--json"]));
     assert_refused(&output, &["a.png", "the reply holds no answer", reply.trim()]);
-    let template = place.path("t.txt");
-    fs::write(&template, "find it").unwrap();
+    let template = place.write("t.txt", "find it");
     let output = segzero(asked.iter().chain(&["--template", &template]));
     assert_refused(&output, &["t.txt", "{question}"]);
 }

@@ -1,6 +1,7 @@
 //! What the tests of the command share: running it, and a small synthetic data set.
 #![allow(clippy::unwrap_used, dead_code)] // helpers of tests may; not every test needs all of them
 
+pub mod folder;
 pub mod models;
 
 use std::ffi::OsStr;

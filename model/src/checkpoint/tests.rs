@@ -253,13 +253,18 @@ fn no_damage_makes_it_panic() {
             }
         }
     };
+    for_each_damage(&sound, &mut check);
+    assert!(refused > sound.len(), "every cut and many a bit");
+}
+
+/// Every cut of a file, and every bit of it turned over.
+pub(in crate::checkpoint) fn for_each_damage(sound: &[u8], mut check: impl FnMut(&[u8])) {
     for at in 0..sound.len() {
         check(&sound[..at]);
         for bit in 0..8 {
-            let mut damaged = sound.clone();
+            let mut damaged = sound.to_vec();
             damaged[at] ^= 1 << bit;
             check(&damaged);
         }
     }
-    assert!(refused > sound.len(), "every cut and many a bit");
 }

@@ -6,7 +6,8 @@
 //! - weights: the sum over parameters of their bytes as [`crate::load`] keeps them. On the CPU
 //!   matrices are of the format and all else is f32 (int4 only in the decoder's layers, int8
 //!   elsewhere); on a GPU everything is of the format.
-//! - KV cache, of which SAM 2 has none: tokens x 2 x layers x key-value heads x head width x bytes of an activation.
+//! - KV cache, of which SAM 2 has none: tokens x 2 x layers x key-value heads x head width x bytes of
+//!   an activation.
 //! - activations: what the widest layer holds at once, an estimate: rows x (6 x hidden + 3 x
 //!   intermediate) x bytes of an activation, rows being tokens in the decoder and patches in the
 //!   vision tower, whichever is larger. Attention scores are never held whole. In SAM 2 that is the
@@ -244,10 +245,7 @@ impl Memory {
 
     /// What an architecture needs.
     pub fn of(config: &Config, device: Place, format: Format) -> Self {
-        let activation = match (device, format) {
-            (Place::Gpu, Format::Bf16 | Format::F16) => 2,
-            _ => 4,
-        };
+        let activation = activation_bytes(device, format);
         let bytes = |(name, shape): (String, Vec<usize>)| match device {
             Place::Cpu => on_cpu(&name, &shape, format),
             Place::Gpu => activation * product(&shape),
@@ -268,15 +266,10 @@ impl Memory {
             )),
         }
     }
-}
 
-impl Memory {
     /// What a SAM 2 needs for one image.
     pub fn of_sam2(config: &sam2::Config, device: Place, format: Format) -> Self {
-        let activation = match (device, format) {
-            (Place::Gpu, Format::Bf16 | Format::F16) => 2,
-            _ => 4,
-        };
+        let activation = activation_bytes(device, format);
         // What is added to activations, and kernels whose order is changed, are not packed.
         let dense = ["pos_embed", "_token", "point_embed", "no_m", "gaussian", "output_upscaling"];
         let bytes = |(name, shape): (String, Vec<usize>)| match device {
@@ -294,6 +287,14 @@ impl Memory {
             kv_cache: 0,
             activations: (cells * (6 * first.width + hidden)) as u64 * activation,
         }
+    }
+}
+
+/// Bytes of an activation.
+fn activation_bytes(device: Place, format: Format) -> u64 {
+    match (device, format) {
+        (Place::Gpu, Format::Bf16 | Format::F16) => 2,
+        _ => 4,
     }
 }
 

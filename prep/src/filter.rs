@@ -59,9 +59,9 @@ pub(crate) struct Taken {
 }
 
 impl MaskFilter<'_> {
-    /// Takes the objects that the model, which `ask` asks, does not find out of `group`. Those that cannot be judged,
-    /// because the image or the mask cannot be read, stay: they will be found again where the image
-    /// is rendered.
+    /// Takes the objects that the model, which `ask` asks, does not find out of `group`. Those that
+    /// cannot be judged, because the image or the mask cannot be read, stay: they will be found again
+    /// where the image is rendered.
     pub(crate) fn apply(
         &self,
         group: &mut Group,

@@ -9,10 +9,13 @@
 //! layers/      what networks are made of
 //! qwen_vl/     image + question → tokens → text
 //! sam2/        image + points and boxes → masks
+//! endpoint/    image + question → text, by a server that speaks OpenAI's protocol
 //! ```
 
 pub mod checkpoint;
 pub mod device;
+pub mod endpoint;
+mod http;
 pub mod info;
 mod json;
 pub mod layers;

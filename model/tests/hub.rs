@@ -1,109 +1,22 @@
 //! The hub client against servers on the loopback address: one that is the hub, one that keeps the
-//! files, both written here.
+//! files.
 #![allow(clippy::unwrap_used)] // clippy lets `#[test]` functions unwrap, but not their helpers
 
 use std::cell::RefCell;
 use std::collections::BTreeMap;
 use std::fs;
-use std::io::{BufRead, BufReader, Write};
-use std::net::{TcpListener, TcpStream};
 use std::path::Path;
-use std::sync::{Arc, Mutex};
+use std::sync::Mutex;
 use std::time::Duration;
 
 use segzero_model::checkpoint::hub::{Freshness, Hub, HubError, Name, Network, Patience};
 use segzero_model::checkpoint::random::{self, Form};
 use segzero_model::checkpoint::{Checkpoint, Dtype};
+use segzero_test_support::server::{self, Reply, Request, Server};
 use sha1::Sha1;
 use sha2::{Digest, Sha256};
 
 const COMMIT: &str = "0123456789abcdef0123456789abcdef01234567";
-
-#[derive(Clone, Debug)]
-struct Request {
-    method: String,
-    path: String,
-    headers: BTreeMap<String, String>,
-}
-
-impl Request {
-    fn header(&self, name: &str) -> Option<&str> {
-        self.headers.get(name).map(String::as_str)
-    }
-
-    fn file(&self) -> &str {
-        self.path.rsplit('/').next().unwrap()
-    }
-}
-
-#[derive(Clone, Default)]
-struct Reply {
-    status: u16,
-    headers: Vec<(&'static str, String)>,
-    body: Vec<u8>,
-    /// Bytes of the body after which the connection is cut.
-    cut: Option<usize>,
-    /// Whether the connection then stays open, without another byte.
-    stalls: bool,
-}
-
-struct Server {
-    url: String,
-    log: Arc<Mutex<Vec<Request>>>,
-}
-
-impl Server {
-    fn start(answer: impl Fn(&Request) -> Reply + Send + Sync + 'static) -> Self {
-        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
-        let url = format!("http://{}", listener.local_addr().unwrap());
-        let log = Arc::new(Mutex::new(Vec::new()));
-        let (kept, answer) = (Arc::clone(&log), Arc::new(answer));
-        std::thread::spawn(move || {
-            for stream in listener.incoming() {
-                let (log, answer) = (Arc::clone(&kept), Arc::clone(&answer));
-                std::thread::spawn(move || respond(stream.unwrap(), &log, &*answer));
-            }
-        });
-        Self { url, log }
-    }
-
-    fn requests(&self) -> Vec<Request> {
-        self.log.lock().unwrap().clone()
-    }
-
-    fn count(&self, method: &str, file: &str) -> usize {
-        let requests = self.requests();
-        requests.iter().filter(|r| r.method == method && r.file() == file).count()
-    }
-}
-
-fn respond(mut stream: TcpStream, log: &Mutex<Vec<Request>>, answer: &dyn Fn(&Request) -> Reply) {
-    let mut lines = BufReader::new(stream.try_clone().unwrap()).lines();
-    let first = lines.next().unwrap().unwrap();
-    let mut words = first.split(' ').map(str::to_owned);
-    let (method, path) = (words.next().unwrap(), words.next().unwrap());
-    let headers = lines.map(Result::unwrap).take_while(|line| !line.is_empty());
-    let headers = headers.filter_map(|line| {
-        let (name, value) = line.split_once(": ")?;
-        Some((name.to_ascii_lowercase(), value.to_owned()))
-    });
-    let request = Request { method, path, headers: headers.collect() };
-    log.lock().unwrap().push(request.clone());
-    let reply = answer(&request);
-    let mut head = format!("HTTP/1.1 {} x\r\nconnection: close\r\n", reply.status);
-    let length = reply.body.len().to_string();
-    for (name, value) in reply.headers.iter().chain([&("content-length", length)]) {
-        head += &format!("{name}: {value}\r\n");
-    }
-    // A client that has seen enough may have gone.
-    let _ = stream.write_all((head + "\r\n").as_bytes());
-    let shown = if request.method == "HEAD" { 0 } else { reply.cut.unwrap_or(reply.body.len()) };
-    let _ = stream.write_all(&reply.body[..shown]);
-    if reply.stalls {
-        // Until the client hangs up.
-        let _ = std::io::copy(&mut stream, &mut std::io::sink());
-    }
-}
 
 type Files = BTreeMap<String, Vec<u8>>;
 
@@ -396,9 +309,7 @@ fn what_is_no_hub_is_said_to_be_none() {
     let (hub, _home) = client(&circle.url);
     assert!(resolve(&hub, "org/tiny").unwrap_err().to_string().contains("more than 10 redirects"));
 
-    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
-    let nobody = format!("http://{}", listener.local_addr().unwrap());
-    drop(listener);
+    let nobody = server::nobody();
     let (hub, _home) = client(&nobody);
     let error = resolve(&hub, "org/tiny").unwrap_err();
     assert!(error.to_string().starts_with(&format!("could not reach `{nobody}/api/")), "{error}");

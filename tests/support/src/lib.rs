@@ -1,5 +1,8 @@
-//! What the tests of several crates share: where the optional real data is.
+//! What the tests of several crates share: where the optional real data is, and a server.
 #![allow(clippy::print_stderr)] // a skipped test says so
+#![allow(clippy::unwrap_used)] // helpers of tests
+
+pub mod server;
 
 use std::path::{Path, PathBuf};
 

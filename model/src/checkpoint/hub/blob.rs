@@ -8,8 +8,9 @@ use sha1::Sha1;
 use sha2::{Digest, Sha256};
 use ureq::http::StatusCode;
 
-use super::http::{Ask, text};
+use super::http::Ask;
 use super::{Hub, HubError};
+use crate::http::text;
 
 /// What the hub says a file is.
 pub(super) struct Blob {

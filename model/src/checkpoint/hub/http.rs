@@ -3,10 +3,10 @@
 use std::time::Duration;
 
 use ureq::http::{HeaderMap, Response, StatusCode};
-use ureq::tls::{RootCerts, TlsConfig};
 use ureq::{Agent, Body};
 
 use super::{Hub, HubError};
+use crate::http::{settings, text};
 
 /// Redirects that are followed; the hub uses two at most.
 const REDIRECTS: usize = 10;
@@ -21,18 +21,7 @@ pub(super) enum Ask {
 }
 
 pub(super) fn agent() -> Agent {
-    // The system's certificates, so that a company's own mirror is trusted where its machines do.
-    let tls = TlsConfig::builder().root_certs(RootCerts::PlatformVerifier).build();
-    let config = Agent::config_builder()
-        .tls_config(tls)
-        .http_status_as_error(false)
-        .max_redirects(0)
-        .max_redirects_will_error(false)
-        .timeout_connect(Some(Duration::from_secs(20)))
-        .timeout_recv_response(Some(Duration::from_secs(60)))
-        .user_agent(concat!("segzero/", env!("CARGO_PKG_VERSION")))
-        .build();
-    config.new_agent()
+    settings().timeout_recv_response(Some(Duration::from_secs(60))).build().new_agent()
 }
 
 impl Hub {
@@ -92,11 +81,6 @@ impl Hub {
         }
         attempt()
     }
-}
-
-/// A header as text.
-pub(super) fn text<'a>(headers: &'a HeaderMap, name: &str) -> Option<&'a str> {
-    headers.get(name)?.to_str().ok()
 }
 
 fn refusal(url: &str, status: StatusCode, headers: &HeaderMap) -> HubError {

@@ -277,18 +277,17 @@ fn the_server_says_how_long_to_wait() {
 #[test]
 fn a_server_that_never_answers_ends_by_the_timeout() {
     let short = Duration::from_millis(200);
-    let silent: [(&str, fn() -> Reply); 4] = [
-        ("before a word", || Reply { cut: Some(0), stalls: true, ..reply("{}") }),
-        ("in the midst", || Reply { cut: Some(9), stalls: true, ..reply(completion(&["a"])) }),
-        ("in a stream", || Reply {
-            stalls: true,
-            form: Form::Chunks(8),
-            ..reply("data: {\"choices\":[{\"delta\":{\"content\":\"I\"}}]}\n\n")
+    let silent = [
+        ("before a word", Reply { cut: Some(0), stalls: true, ..reply("{}") }),
+        ("in the midst", Reply { cut: Some(9), stalls: true, ..reply(completion(&["a"])) }),
+        ("in a stream", {
+            let word = "data: {\"choices\":[{\"delta\":{\"content\":\"I\"}}]}\n\n";
+            Reply { stalls: true, form: Form::Chunks(8), ..reply(word) }
         }),
-        ("in a refusal", || Reply { cut: Some(4), stalls: true, ..status(500) }),
+        ("in a refusal", Reply { cut: Some(4), stalls: true, ..status(500) }),
     ];
     for (what, answer) in silent {
-        let server = Server::start(move |_| answer());
+        let server = Server::start(move |_| answer.clone());
         let patience = Patience { attempts: 2, timeout: short, ..PATIENCE };
         let endpoint = endpoint_with(&server, patience);
         let error = endpoint.ask(&image(), "", &options(1, 0.0)).unwrap_err();
@@ -463,11 +462,10 @@ fn a_reply_is_shown_as_it_streams() {
         assert_eq!(body_of_last(&server)["stream"], true);
     }
     // The line behind the last word is what servers end with; then nothing is waited for.
-    let stalled = whole.clone();
     let server = Server::start(move |_| Reply {
         form: Form::Chunks(64),
         stalls: true,
-        ..reply(stalled.clone())
+        ..reply(whole.clone())
     });
     assert_eq!(stream(&server, PATIENCE).1.unwrap(), said(&words.concat()));
     // A connection that breaks when all is said takes nothing away.

@@ -10,6 +10,7 @@ use rayon::prelude::*;
 use segzero_datasets::{Error, ErrorKind, Size};
 use segzero_prep::image::{Filter, Rgb, resize};
 use serde::Deserialize;
+use std::borrow::Cow;
 use std::io;
 use std::path::Path;
 
@@ -86,6 +87,20 @@ impl Processor {
             _ => error.into(),
         })?;
         Ok(Self::from_fields(&fields)?)
+    }
+
+    /// The processor that Qwen2.5-VL and all that was made of it are published with: multiples of 28,
+    /// from 3,136 to 12,845,056 pixels, bicubic.
+    pub fn qwen2_5_vl() -> Self {
+        Self {
+            patch_size: 14,
+            merge_size: 2,
+            temporal_patch_size: 2,
+            min_pixels: 56 * 56,
+            max_pixels: 28 * 28 * 16384,
+            filter: Some(Filter::PilBicubic),
+            scaled: table(1.0 / 255.0, CLIP_MEAN, CLIP_STD),
+        }
     }
 
     fn from_fields(fields: &Fields) -> Result<Self, Error> {
@@ -177,21 +192,27 @@ impl Processor {
         Size::new(resized[0] as u32, resized[1] as u32)
     }
 
+    /// The image at the size at which the model sees it.
+    ///
+    /// # Errors
+    /// As [`Processor::view`].
+    pub fn resized<'a>(&self, image: &'a Rgb) -> Result<(View, Cow<'a, Rgb>), InputError> {
+        let view = self.view(image.size)?;
+        Ok(match self.filter {
+            Some(filter) if view.resized != image.size => {
+                (view, Cow::Owned(resize(image, view.resized, filter)))
+            }
+            _ => (view, Cow::Borrowed(image)),
+        })
+    }
+
     /// Resizes, scales and cuts an image. A still image is one moment, so each patch holds it
     /// `temporal_patch_size` times.
     ///
     /// # Errors
     /// As [`Processor::view`].
     pub fn patches(&self, image: &Rgb) -> Result<Patches, InputError> {
-        let view = self.view(image.size)?;
-        let enlarged;
-        let image = match self.filter {
-            Some(filter) if view.resized != image.size => {
-                enlarged = resize(image, view.resized, filter);
-                &enlarged
-            }
-            _ => image,
-        };
+        let (view, image) = self.resized(image)?;
         let (patch, merge) = (self.patch_size as usize, self.merge_size as usize);
         let grid = [1, image.size.height as usize / patch, image.size.width as usize / patch];
         let length = CHANNELS * self.temporal_patch_size * patch * patch;
@@ -201,7 +222,7 @@ impl Processor {
                 let (block, inside) = (index / (merge * merge), index % (merge * merge));
                 let top = row * merge + inside / merge;
                 let left = block * merge + inside % merge;
-                self.cut(image, [left * patch, top * patch], out);
+                self.cut(&image, [left * patch, top * patch], out);
             }
         });
         let tokens = grid[1] * grid[2] / (merge * merge);
@@ -322,11 +343,16 @@ fn scaled(fields: &Fields) -> Result<Box<[[f32; 256]; CHANNELS]>, Error> {
     if let Some(zero) = std.iter().find(|&&std| std == 0.0) {
         return Err(fields.unexpected("image_std", "numbers other than 0", zero));
     }
+    Ok(table(factor, mean, std))
+}
+
+/// `(sample * factor - mean) / std` of all samples there are.
+fn table(factor: f64, mean: [f32; CHANNELS], std: [f32; CHANNELS]) -> Box<[[f32; 256]; CHANNELS]> {
     let mut table = Box::new([[0.0; 256]; CHANNELS]);
     for (channel, table) in table.iter_mut().enumerate() {
         for (sample, out) in table.iter_mut().enumerate() {
             *out = ((sample as f64 * factor) as f32 - mean[channel]) / std[channel];
         }
     }
-    Ok(table)
+    table
 }

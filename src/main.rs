@@ -4,6 +4,7 @@ mod failure;
 mod masks;
 mod model_source;
 mod output;
+mod pipeline;
 mod progress;
 mod reasoner;
 mod resampling;
@@ -42,6 +43,8 @@ enum Command {
     Mask(commands::mask::Args),
     /// Find what a text names: the reasoning, the answer and a mask, by Qwen-VL and SAM 2.
     Segment(commands::segment::Args),
+    /// Ask about every sample of a benchmark; what is interrupted goes on, shards can be joined.
+    Predict(commands::predict::Args),
     /// Score predicted masks: gIoU and cIoU under any published protocol.
     Eval(commands::eval::Args),
     /// Score answers to questions about images: ChartQA's and TextVQA's accuracy.
@@ -93,6 +96,7 @@ impl Command {
             Self::Ask(args) => commands::ask::run(args),
             Self::Mask(args) => commands::mask::run(args),
             Self::Segment(args) => commands::segment::run(args),
+            Self::Predict(args) => commands::predict::run(args),
             Self::Eval(args) => commands::eval::run(args),
             Self::Vqa(args) => commands::vqa::run(args),
             Self::Report(args) => commands::report::run(args),

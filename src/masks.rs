@@ -1,40 +1,70 @@
 //! Masks as commands write them: lines that `segzero eval` reads, PNG, and drawn over their image.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use segzero_datasets::{Bbox, Mask, Size};
+use segzero_eval::answer::Repair;
 use segzero_prep::image::{PngEffort, Rgb, encode_png};
 use segzero_reports::{Marks, overlay, write_whole};
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 
 use crate::failure::Failure;
 
 /// A prediction; `N` is the type of coordinates, which are in pixels of the image.
-#[derive(Serialize)]
-pub struct Prediction<'a, N> {
-    key: &'a str,
-    image: &'a Path,
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct Prediction<N> {
+    key: String,
+    image: PathBuf,
     /// Height and width.
     size: [u32; 2],
     /// COCO's compressed run lengths.
     counts: String,
-    boxes: &'a [[N; 4]],
-    points: &'a [[N; 2]],
+    boxes: Vec<[N; 4]>,
+    points: Vec<[N; 2]>,
 }
 
-impl<'a, N> Prediction<'a, N> {
+impl<N> Prediction<N> {
     /// A mask under a key, with the boxes and points that were asked.
     pub fn new(
-        key: &'a str,
-        image: &'a Path,
+        key: &str,
+        image: &Path,
         mask: &Mask,
-        boxes: &'a [[N; 4]],
-        points: &'a [[N; 2]],
+        boxes: Vec<[N; 4]>,
+        points: Vec<[N; 2]>,
     ) -> Self {
         let Size { width, height } = mask.size();
-        let counts = mask.to_coco_string();
-        Self { key, image, size: [height, width], counts, boxes, points }
+        let (key, image) = (key.to_owned(), image.to_owned());
+        Self { key, image, size: [height, width], counts: mask.to_coco_string(), boxes, points }
     }
+
+    /// What it is for.
+    pub fn key(&self) -> &str {
+        &self.key
+    }
+}
+
+/// A prediction that came of a reply.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct Answered {
+    #[serde(flatten)]
+    pub prediction: Prediction<f64>,
+    /// Predicted IoU of each object; none where boxes were filled.
+    pub ious: Vec<f32>,
+    /// What stands between `<think>` and `</think>`.
+    pub thinking: Option<String>,
+    /// What had to be repaired.
+    pub repairs: Vec<Repair>,
+    /// The reply.
+    pub text: String,
+    /// All replies, where there were several.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub texts: Vec<String>,
+}
+
+/// A repair as it is written in files.
+pub fn repair_name(repair: &Repair) -> String {
+    let name = serde_json::to_value(repair).ok();
+    name.as_ref().and_then(|name| name.as_str()).unwrap_or_default().to_owned()
 }
 
 /// The pixels of any of the masks.

@@ -28,8 +28,10 @@ impl Verbosity {
 pub fn bar(total: u64, what: &str, verbosity: Verbosity) -> ProgressBar {
     let template = "{msg} [{bar:30}] {human_pos}/{human_len}, {rate}, {eta} left";
     let rate = |state: &ProgressState, w: &mut dyn std::fmt::Write| {
+        let rate = state.per_sec();
+        let digits = if rate < 10.0 { 2 } else { 0 };
         // The writer is a string; it cannot fail.
-        let _ = write!(w, "{:.0}/s", state.per_sec());
+        let _ = write!(w, "{rate:.digits$}/s");
     };
     let style = ProgressStyle::with_template(template)
         .unwrap_or_else(|_| ProgressStyle::default_bar())

@@ -9,8 +9,10 @@ use segzero_model::checkpoint::hub::Freshness;
 use segzero_model::device::DeviceName;
 use segzero_model::packed::Format;
 use segzero_model::qwen_vl::{
-    Config, Defaults, IMAGE_PAD, Options, Prompt, Prompter, QwenVl, Reply, SpecialTokens,
+    Config, Content, Defaults, IMAGE_PAD, InputError, Message, Options, Part, Prompt, PromptError,
+    Prompter, QwenVl, Reply, Role, SpecialTokens,
 };
+use segzero_prep::image::Rgb;
 
 use crate::failure::Failure;
 use crate::model_source;
@@ -32,6 +34,8 @@ pub struct Reasoner {
     /// All but its weights.
     pub prompting: Prompting,
     model: QwenVl,
+    /// Bytes of its weights on disk.
+    pub bytes: u64,
     /// How long loading took.
     pub loaded: Duration,
 }
@@ -96,7 +100,8 @@ impl Prompting {
         let start = Instant::now();
         let checkpoint = Checkpoint::open(&self.folder)?;
         let model = QwenVl::load(&checkpoint, self.config.clone(), placement)?;
-        Ok(Reasoner { prompting: self, model, loaded: start.elapsed() })
+        let bytes = checkpoint.bytes();
+        Ok(Reasoner { prompting: self, model, bytes, loaded: start.elapsed() })
     }
 }
 
@@ -133,6 +138,30 @@ impl Reasoner {
             show(&text.finish())?;
         }
         Ok((replies.into_iter().flatten().collect(), clock))
+    }
+
+    /// A text about an image, as a user's message.
+    ///
+    /// # Errors
+    /// An image that the model cannot see; a text with the model's own marks in it.
+    pub fn about(&self, image: &Rgb, text: &str) -> Result<Prompt, InputError> {
+        let parts = vec![Part::Image, Part::Text { text: text.to_owned() }];
+        let message = Message { role: Role::User, content: Content::Parts(parts) };
+        self.prompting.prompter.prompt(&[message], std::slice::from_ref(image))
+    }
+
+    /// The texts of the replies to each prompt; all grow together.
+    ///
+    /// # Errors
+    /// Prompts that the model cannot take.
+    pub fn replies(
+        &self,
+        prompts: &[Prompt],
+        options: &Options,
+    ) -> Result<Vec<Vec<String>>, PromptError> {
+        let replies = self.model.generate(prompts, options, |_| ControlFlow::Continue(()))?;
+        let texts = |own: Vec<Reply>| own.iter().map(|reply| self.text(reply)).collect();
+        Ok(replies.into_iter().map(texts).collect())
     }
 
     /// The text of a reply.

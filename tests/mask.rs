@@ -157,8 +157,7 @@ fn a_file_of_prompts_becomes_predictions() {
         json!({"image": "b.jpg", "id": 12, "points": [[20, 30], [50, 80]], "labels": [1, 0]}),
         json!({"image": "a.png", "boxes": [[10, 10, 100, 70], [20, 30, 50, 60]]}),
     ];
-    let prompts =
-        model.write("p.jsonl", lines.each_ref().map(|line| format!("{line}\n")).concat());
+    let prompts = model.write("p.jsonl", lines.each_ref().map(|line| format!("{line}\n")).concat());
     let out = model.path("out/predictions.jsonl");
     model.mask(&["--prompts", &prompts, "--out", &out]);
     let written = fs::read_to_string(&out).unwrap();

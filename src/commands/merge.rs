@@ -1,4 +1,4 @@
-//! `segzero merge`: the scores of shards as the scores of the whole.
+//! `segzero merge`: the scores, or the runs, of shards as those of the whole.
 
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
@@ -6,6 +6,7 @@ use std::process::ExitCode;
 use segzero_eval::{Coverage, Provenance, Run};
 use segzero_reports::write_whole;
 
+use super::predict;
 use crate::failure::Failure;
 use crate::output;
 use crate::resampling::Resampling;
@@ -13,11 +14,12 @@ use crate::resampling::Resampling;
 /// Flags of `segzero merge`.
 #[derive(clap::Args)]
 pub struct Args {
-    /// Scores of the shards, as `segzero eval --out` wrote them, in any order.
-    #[arg(required = true, value_name = "SCORES")]
+    /// Scores of the shards, as `segzero eval --out` wrote them, or folders that
+    /// `segzero predict --shard` wrote; in any order.
+    #[arg(required = true, value_name = "SCORES|DIR")]
     shards: Vec<PathBuf>,
-    /// Write the scores of the whole to this JSON file.
-    #[arg(long, value_name = "FILE")]
+    /// Write the scores of the whole to this JSON file, or its run to this folder.
+    #[arg(long, value_name = "FILE|DIR")]
     out: PathBuf,
     #[command(flatten)]
     resampling: Resampling,
@@ -25,6 +27,11 @@ pub struct Args {
 
 /// Runs the command.
 pub fn run(args: Args) -> Result<ExitCode, Failure> {
+    if args.shards.iter().all(|shard| shard.is_dir()) {
+        let summary = predict::merge(&args.shards, &args.out)?;
+        output::print(&format!("{} shards: {summary}\n", args.shards.len()))?;
+        return Ok(ExitCode::SUCCESS);
+    }
     let mut merged: Option<(Run, &Path)> = None;
     for path in &args.shards {
         let shard = Run::read(path)?;

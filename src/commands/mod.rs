@@ -9,6 +9,7 @@ pub mod leaderboard;
 pub mod mask;
 pub mod merge;
 pub mod model;
+pub mod predict;
 pub mod prep;
 pub mod preview;
 pub mod protocols;

@@ -1,6 +1,7 @@
 //! Set operations on runs.
 
 use super::{Mask, MaskError};
+use crate::Size;
 
 impl Mask {
     /// Pixels of either mask.
@@ -25,6 +26,30 @@ impl Mask {
     /// When the sizes differ.
     pub fn difference(&self, other: &Self) -> Result<Self, MaskError> {
         self.combine(other, |a, b| a & !b)
+    }
+
+    /// Pixels of more than half of the masks.
+    ///
+    /// # Errors
+    /// When a mask is not of this size.
+    pub fn majority(size: Size, masks: &[Self]) -> Result<Self, MaskError> {
+        let empty = Self::empty(size);
+        let mut edges: Vec<(u32, i32)> = Vec::new();
+        for mask in masks {
+            empty.same_size(mask)?;
+            edges.extend(mask.foreground().flat_map(|range| [(range.start, 1), (range.end, -1)]));
+        }
+        edges.sort_unstable();
+        let (mut runs, mut begun, mut votes, mut value) = (Vec::new(), 0, 0, false);
+        for edges in edges.chunk_by(|a, b| a.0 == b.0) {
+            votes += edges.iter().map(|edge| edge.1).sum::<i32>();
+            if (2 * i64::from(votes) > masks.len() as i64) != value {
+                runs.push(edges[0].0 - begun);
+                (begun, value) = (edges[0].0, !value);
+            }
+        }
+        runs.push(size.pixels() as u32 - begun);
+        Self::from_runs(size, &runs)
     }
 
     /// Number of pixels of both masks, without building their intersection.

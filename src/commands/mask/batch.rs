@@ -34,7 +34,7 @@ const GOES_ON: &str =
 #[derive(Serialize)]
 struct Line<'a> {
     #[serde(flatten)]
-    prediction: Prediction<'a, f32>,
+    prediction: Prediction<f32>,
     /// Scores of each object.
     objects: Vec<Scores<'a>>,
 }
@@ -156,7 +156,13 @@ fn predict(
             let mask = union(image.size, own.iter().map(|object| &object.mask))?;
             let points = record.asked.foreground();
             let line = Line {
-                prediction: Prediction::new(&record.key, path, &mask, &record.asked.boxes, &points),
+                prediction: Prediction::new(
+                    &record.key,
+                    path,
+                    &mask,
+                    record.asked.boxes.clone(),
+                    points,
+                ),
                 objects: own.iter().map(Scores::of).collect(),
             };
             lines += &serde_json::to_string(&line).map_err(Failure::new)?;

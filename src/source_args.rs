@@ -3,12 +3,14 @@
 use std::path::{Path, PathBuf};
 
 use segzero_datasets::{Format, ReadOptions, Source, discover};
+use serde::{Deserialize, Serialize};
 
 use crate::failure::Failure;
 
 /// Which data set to read.
-#[derive(clap::Args, Clone, Debug)]
+#[derive(clap::Args, Clone, Debug, Serialize, Deserialize)]
 #[command(next_help_heading = "Data set")]
+#[serde(rename_all = "kebab-case")]
 pub struct SourceArgs {
     /// Folder that holds the data in any of the published layouts, or one file of it (a table, a
     /// Parquet file, an `instances.json`).

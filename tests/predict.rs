@@ -97,14 +97,22 @@ fn a_run_is_scored_and_names_what_has_no_mask() {
     assert_eq!(options["resolved"]["side"], 840);
     assert_eq!(options["units"], summary["units"]);
 
-    let (root, pred) = (place.data.root(), place.data.at("run/predictions.jsonl"));
-    let asked = ["eval", "--json", "--root", root.to_str().unwrap()];
-    let scores = segzero(asked.iter().chain(&["--pred", pred.to_str().unwrap()]));
-    let scores: Value = serde_json::from_slice(&scores.stdout).unwrap();
+    // The folder knows its data set.
+    let run = |out: &str| {
+        let out = place.data.at(out);
+        let scores = segzero(["eval", "--json", "--pred", out.to_str().unwrap()]);
+        serde_json::from_slice::<Value>(&scores.stdout).unwrap()
+    };
+    let scores = run("run");
     assert_eq!(scores["problems"]["missing"]["count"], failures.lines().count());
     assert!(scores["summary"]["ciou"].as_f64().unwrap() > 0.5, "{}", scores["summary"]);
     assert_eq!(place.run("run", &["--queries", "first"]).status.code(), Some(2));
     assert!(place.ran("first", &["--queries", "first"])[0].lines().count() < lines.len());
+    assert_eq!(run("first")["protocol"]["unit"], "first-query");
+    fs::remove_file(place.data.at("run/summary.json")).unwrap();
+    let out = place.data.at("run");
+    let unfinished = segzero(["eval", "--pred", out.to_str().unwrap()]);
+    assert_refused(&unfinished, &["run", "has not come to its end"]);
 }
 
 /// Wherever a run is killed, it goes on to the same bytes.

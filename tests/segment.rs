@@ -118,6 +118,31 @@ fn what_is_wrong_with_a_reply_is_said() {
     assert!(said.contains("`none.png`") && said.contains("1 of 2 images have no mask"), "{said}");
 }
 
+#[test]
+fn folders_and_patterns_name_images() {
+    let place = Place::new();
+    fs::create_dir(place.at("photos")).unwrap();
+    for name in ["photos/b.jpg", "photos/a.png"] {
+        place.image(name, 84, 42);
+    }
+    place.write("photos/notes.txt", "none");
+    let asked = |image: &str, more: &[&str]| {
+        let (image, reply) = (place.path(image), place.write("reply.txt", REPLY));
+        segzero(["segment", "the dog", "--image", &image, "--reply", &reply].iter().chain(more))
+    };
+    let out = place.path("masks");
+    let lines = text(&asked("photos", &["--json", "--out", &out]).stdout);
+    let keys = |lines: &str| {
+        let keys = lines.lines().map(|line| serde_json::from_str::<Value>(line).unwrap());
+        keys.map(|line| line["key"].as_str().unwrap().to_owned()).collect::<Vec<_>>()
+    };
+    assert_eq!(keys(&lines), ["a", "b"]);
+    assert!(place.at("masks/a.png").exists() && place.at("masks/b.png").exists());
+    assert_eq!(keys(&text(&asked("photos/*.jpg", &["--json"]).stdout)), ["b"]);
+    assert_refused(&asked("photos/*.bmp", &[]), &["photos/*.bmp", "there is no image"]);
+    assert_refused(&asked("sam2", &[]), &["sam2", "there is no image"]);
+}
+
 /// Random weights write no answer; that they were asked and heard is what can be seen.
 #[test]
 fn a_model_is_asked_and_its_reply_is_named_where_it_is_no_answer() {

@@ -17,6 +17,7 @@ use segzero_eval::{
 use segzero_reports::write_whole;
 use serde::Serialize;
 
+use super::predict::{Finished, Queries};
 use crate::failure::Failure;
 use crate::output;
 use crate::resampling::Resampling;
@@ -27,8 +28,8 @@ use crate::source_args::{SourceArgs, Wanted, format_hint};
 pub struct Args {
     #[command(flatten)]
     source: Option<SourceArgs>,
-    /// Predictions: a file of any of the usual forms, or a folder of mask images named after their
-    /// keys (docs/predictions.md).
+    /// Predictions: the folder of a run of `segzero predict`, which knows its data set, a file of any of
+    /// the usual forms, or a folder of mask images named after their keys (docs/predictions.md).
     #[arg(long, value_name = "PATH")]
     pred: PathBuf,
     #[command(flatten)]
@@ -70,7 +71,14 @@ struct Overview<'a> {
 }
 
 /// Runs the command.
-pub fn run(args: Args) -> Result<ExitCode, Failure> {
+pub fn run(mut args: Args) -> Result<ExitCode, Failure> {
+    if let Some(run) = Finished::open(&args.pred)? {
+        args.pred = run.predictions;
+        args.source.get_or_insert(run.source);
+        if run.queries == Queries::First && args.protocol == Protocol::DEFAULT {
+            args.overrides.unit.get_or_insert(Unit::FirstQuery);
+        }
+    }
     match &args.source {
         Some(source) => score_masks(&args, source),
         None => match sesame_index(&args.pred) {

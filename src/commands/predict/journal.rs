@@ -198,7 +198,9 @@ impl Journal {
 pub fn read_options(folder: &Path) -> Result<Option<Value>, Failure> {
     let path = folder.join(OPTIONS);
     let bytes = match fs::read(&path) {
-        Err(error) if error.kind() == ErrorKind::NotFound => return Ok(None),
+        Err(error) if [ErrorKind::NotFound, ErrorKind::NotADirectory].contains(&error.kind()) => {
+            return Ok(None);
+        }
         bytes => bytes.map_err(|error| Error::new(&path, error))?,
     };
     let options = serde_json::from_slice(&bytes);

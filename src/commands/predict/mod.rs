@@ -3,13 +3,14 @@
 
 mod choose;
 mod entry;
+mod finished;
 mod journal;
 mod shards;
 mod summary;
 mod units;
 mod work;
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::time::Instant;
 
@@ -23,10 +24,12 @@ use crate::progress::{self, Verbosity};
 use crate::source_args::{SourceArgs, Wanted};
 use choose::Choose;
 use journal::{Journal, PREDICTIONS, Retry};
-use units::{Queries, Shard, Units};
+use units::{Shard, Units};
 use work::{Manner, work};
 
+pub use finished::Finished;
 pub use shards::merge;
+pub use units::Queries;
 
 /// Flags of `segzero predict`.
 #[derive(clap::Args)]
@@ -68,12 +71,15 @@ pub struct Args {
 }
 
 /// Runs the command. A query without a mask is no error: it is counted, and named in the folder.
-pub fn run(args: Args) -> Result<ExitCode, Failure> {
+pub fn run(mut args: Args) -> Result<ExitCode, Failure> {
     args.asking.expect_replies()?;
     if args.samples > 1 && args.asking.temperature == 0.0 && args.asking.reasoner.is_some() {
         return Err(Failure::new("several replies of temperature 0 are all the same")
             .hint("give `--temperature 1`, or leave out `--samples`"));
     }
+    // The folder of the run is read by other commands, from wherever they are called.
+    args.source.root = absolute(&args.source.root);
+    args.source.images = args.source.images.as_deref().map(absolute);
     let source = args.source.source(Wanted::Any)?;
     let units = Units::count(&args, &source)?;
     let pipeline = Pipeline::open(&args.asking)?;
@@ -96,6 +102,10 @@ pub fn run(args: Args) -> Result<ExitCode, Failure> {
         report(format_args!("{asked} asked in {seconds:.1} s, {rate:.2} a second"));
     }
     Ok(ExitCode::SUCCESS)
+}
+
+fn absolute(path: &Path) -> PathBuf {
+    std::path::absolute(path).unwrap_or_else(|_| path.to_owned())
 }
 
 fn ask_all(
@@ -129,9 +139,7 @@ fn options(args: &Args, source: &Source, units: &Units, pipeline: &Pipeline) -> 
         "segzero": env!("CARGO_PKG_VERSION"),
         "data": {
             "name": source.label(),
-            "split": args.source.split,
-            "root": args.source.root,
-            "images": args.source.images,
+            "source": args.source,
             "queries": args.queries,
             "limit": args.limit,
         },

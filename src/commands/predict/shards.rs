@@ -62,11 +62,15 @@ impl<'a> Run<'a> {
         Ok(Self { folder, options, number, of })
     }
 
-    /// What it has in common with other shards.
+    /// What it has in common with other shards, which may have been run on other machines.
     fn common(&self) -> Value {
         let mut options = self.options.clone();
-        for own in ["shard", "units"] {
-            options[own] = Value::Null;
+        let own = ["/shard", "/units", "/data/source/root", "/data/source/images"];
+        let places = ["/asking/reasoner", "/asking/reply", "/asking/segmenter", "/asking/template"];
+        for path in own.into_iter().chain(places).chain(["/asking/device"]) {
+            if let Some(value) = options.pointer_mut(path) {
+                *value = Value::Null;
+            }
         }
         options
     }

@@ -7,6 +7,7 @@ use std::str::FromStr;
 
 use segzero_datasets::{Error, Geometry, ImageSource, ReadOptions, Sample, Source};
 use segzero_prep::image::{Rgb, decode};
+use serde::{Deserialize, Serialize};
 
 use super::Args;
 use crate::failure::Failure;
@@ -14,7 +15,7 @@ use crate::pipeline::Miss;
 use crate::source_args::format_hint;
 
 /// Which queries of a sample are asked.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, clap::ValueEnum, serde::Serialize)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, clap::ValueEnum, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Queries {
     /// Every one; of ReasonSeg, whose texts are rephrasings, the first.

@@ -1,6 +1,7 @@
 //! `segzero segment`: an image and what to look for in it → the reasoning, the answer, a mask.
 
 mod ask;
+mod images;
 mod show;
 
 use std::path::PathBuf;
@@ -15,8 +16,9 @@ use crate::pipeline::{Asking, Pipeline};
 pub struct Args {
     /// What to look for.
     question: String,
-    /// An image; given several times, they are asked one after the other.
-    #[arg(long, value_name = "FILE", required = true, help_heading = "Prompt")]
+    /// An image, a folder of images, or a pattern such as 'photos/*.jpg'; given several times, they are
+    /// asked one after the other.
+    #[arg(long, value_name = "FILE|DIR|GLOB", required = true, help_heading = "Prompt")]
     image: Vec<PathBuf>,
     #[command(flatten)]
     asking: Asking,
@@ -31,16 +33,27 @@ pub struct Args {
     json: bool,
 }
 
+/// Whether files are written into folders.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Many {
+    /// Where they are asked for.
+    One,
+    /// In a folder of that name, under the images' names.
+    Images,
+}
+
 /// Runs the command. A reply without an answer is an error; of several images the others go on.
 pub fn run(args: Args) -> Result<ExitCode, Failure> {
     args.asking.expect_replies()?;
+    let images = images::all(&args.image)?;
     let pipeline = Pipeline::open(&args.asking)?;
+    let many = if images.len() > 1 { Many::Images } else { Many::One };
     let mut failed = 0;
-    for path in &args.image {
+    for path in &images {
         let found = ask::ask(&args, &pipeline, path);
-        match found.and_then(|found| show::show(&args, path, &found)) {
+        match found.and_then(|found| show::show(&args, many, path, &found)) {
             Ok(()) => {}
-            Err(failure) if args.image.len() > 1 => {
+            Err(failure) if many == Many::Images => {
                 report(failure);
                 failed += 1;
             }
@@ -48,7 +61,7 @@ pub fn run(args: Args) -> Result<ExitCode, Failure> {
         }
     }
     if failed > 0 {
-        let images = args.image.len();
+        let images = images.len();
         return Err(Failure::new(format_args!("{failed} of {images} images have no mask")));
     }
     Ok(ExitCode::SUCCESS)

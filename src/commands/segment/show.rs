@@ -6,24 +6,24 @@ use segzero_eval::answer::Object;
 use segzero_model::sam2::Segmented;
 use segzero_reports::Marks;
 
-use super::Args;
 use super::ask::{Asked, key};
+use super::{Args, Many};
 use crate::failure::Failure;
 use crate::masks::{
     Answered, Prediction, edges, not_written, repair_name, write_mask, write_overlay,
 };
 use crate::output::{print, report};
 
-pub(super) fn show(args: &Args, path: &Path, asked: &Asked) -> Result<(), Failure> {
+pub(super) fn show(args: &Args, many: Many, path: &Path, asked: &Asked) -> Result<(), Failure> {
     let marks = Marks {
         boxes: asked.found.objects.iter().filter_map(|object| object.bbox).collect(),
         foreground: asked.found.objects.iter().flat_map(|object| object.points.clone()).collect(),
         background: Vec::new(),
     };
-    if let Some(out) = place(args, args.out.as_deref(), path)? {
+    if let Some(out) = place(many, args.out.as_deref(), path)? {
         write_mask(&out, &asked.mask)?;
     }
-    if let Some(out) = place(args, args.overlay.as_deref(), path)? {
+    if let Some(out) = place(many, args.overlay.as_deref(), path)? {
         write_overlay(&out, asked.image.clone(), &asked.mask, &marks)?;
     }
     let repairs = &asked.found.answer.repairs;
@@ -69,9 +69,9 @@ fn summary(asked: &Asked) -> String {
 }
 
 /// Where a file for an image goes: the path itself, or of several images `IMAGE.png` in that folder.
-fn place(args: &Args, out: Option<&Path>, image: &Path) -> Result<Option<PathBuf>, Failure> {
+fn place(many: Many, out: Option<&Path>, image: &Path) -> Result<Option<PathBuf>, Failure> {
     let Some(out) = out else { return Ok(None) };
-    if args.image.len() == 1 {
+    if many == Many::One {
         return Ok(Some(out.to_owned()));
     }
     std::fs::create_dir_all(out).map_err(not_written(out))?;

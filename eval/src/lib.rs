@@ -49,7 +49,7 @@ pub use predictions::{
 };
 pub use protocol::{Metric, Overrides, Protocol, Unit};
 pub use row::{Row, Status};
-pub use run::{Provenance, Run, RunWriter};
+pub use run::{Heard, Provenance, Run, RunWriter};
 pub use score::{Options, score, score_each};
 pub use scores::{Intervals, Names, Problems, Scores, Totals, Verdict};
 pub use sesame::{sesame_index, sesame_results};

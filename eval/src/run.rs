@@ -1,5 +1,6 @@
 //! [`Run`]: the file of scores.
 
+use std::collections::BTreeMap;
 use std::ffi::OsString;
 use std::fs::File;
 use std::io::{BufWriter, Seek, Write};
@@ -44,6 +45,48 @@ pub struct Provenance {
     /// How the number of units differs from the published one.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub partial: Vec<String>,
+    /// How a model was heard, where the predictions are a run of ours.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub heard: Option<Heard>,
+}
+
+/// What became of the replies of a model.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Heard {
+    /// Queries that were asked.
+    pub units: u64,
+    /// Those without a mask, by reason.
+    pub failures: BTreeMap<String, u64>,
+    /// Replies that had to be repaired, by what was wrong.
+    pub repairs: BTreeMap<String, u64>,
+}
+
+impl Heard {
+    /// The same of two parts of a run.
+    #[must_use]
+    pub fn join(mut self, other: &Self) -> Self {
+        self.units += other.units;
+        for (ours, theirs) in
+            [(&mut self.failures, &other.failures), (&mut self.repairs, &other.repairs)]
+        {
+            for (name, count) in theirs {
+                *ours.entry(name.clone()).or_default() += count;
+            }
+        }
+        self
+    }
+
+    /// What failed and what was repaired, in words.
+    pub fn lines(&self) -> Vec<String> {
+        let line = |what: &str, counts: &BTreeMap<String, u64>| {
+            let total: u64 = counts.values().sum();
+            let each: Vec<String> = counts.iter().map(|(name, n)| format!("{n} {name}")).collect();
+            (total > 0).then(|| format!("{total} of {} {what}: {}", self.units, each.join(", ")))
+        };
+        let failed = line("queries have no mask", &self.failures);
+        let repaired = line("replies were repaired", &self.repairs);
+        failed.into_iter().chain(repaired).collect()
+    }
 }
 
 impl Run {

@@ -101,7 +101,11 @@ fn join(run: Run, shard: Run, first: &Path, path: &Path) -> Result<Run, Failure>
         true => ours.predictions,
         false => common(&ours.predictions, &theirs.predictions),
     };
-    Ok(Run { provenance: Provenance { predictions, ..ours }, scores })
+    let heard = match (ours.heard, &theirs.heard) {
+        (Some(ours), Some(theirs)) => Some(ours.join(theirs)),
+        _ => None,
+    };
+    Ok(Run { provenance: Provenance { predictions, heard, ..ours }, scores })
 }
 
 fn set(provenance: &Provenance) -> String {

@@ -2,7 +2,7 @@
 
 use std::fmt::Write;
 
-use segzero_eval::{Axis, Protocol, Summary, Verdict};
+use segzero_eval::{Axis, Heard, Protocol, Summary, Verdict};
 
 use super::lines::{grouped, percent, points};
 use super::plain::minus;
@@ -134,11 +134,14 @@ impl Report {
     pub(super) fn problems(&self) -> String {
         let mut html = String::new();
         for entry in &self.entries {
+            let name = match self.entries.len() {
+                1 => String::new(),
+                _ => format!("{}: ", escape(&entry.name)),
+            };
+            for line in entry.run.provenance.heard.iter().flat_map(Heard::lines) {
+                put!(html, "<li>{name}{}</li>\n", escape(&line));
+            }
             for (what, names) in words::problems(&entry.run.scores.totals.problems) {
-                let name = match self.entries.len() {
-                    1 => String::new(),
-                    _ => format!("{}: ", escape(&entry.name)),
-                };
                 let dots = if names.count > names.first.len() as u64 { ", …" } else { "" };
                 put!(
                     html,

@@ -3,7 +3,7 @@
 use std::fmt::Write;
 
 use segzero_eval::resample::Interval;
-use segzero_eval::{Breakdown, Problems, Protocol, Provenance, Run, Summary, Verdict};
+use segzero_eval::{Breakdown, Heard, Problems, Protocol, Provenance, Run, Summary, Verdict};
 use serde::Serialize;
 
 use super::lines::{grouped, percent, points};
@@ -240,6 +240,9 @@ impl Entry {
             let first = mark_down(&names.first.join(", "));
             let dots = if names.count > names.first.len() as u64 { ", …" } else { "" };
             let _ = writeln!(text, "- {} {what}: {first}{dots}", names.count);
+        }
+        for line in provenance.heard.iter().flat_map(Heard::lines) {
+            let _ = writeln!(text, "- {}", mark_down(&line));
         }
         let _ = writeln!(text);
     }

@@ -10,7 +10,7 @@ use std::process::ExitCode;
 use indicatif::{ProgressBar, ProgressStyle};
 use segzero_datasets::{Error, Format, ReadOptions, Source};
 use segzero_eval::{
-    Coverage, Intervals, OnBadRecord, Options, Overrides, Predictions, Protocol, Provenance,
+    Coverage, Heard, Intervals, OnBadRecord, Options, Overrides, Predictions, Protocol, Provenance,
     Reading, Run, RunWriter, Scores, Totals, Unit, protocol, score_each, sesame_index,
     sesame_results,
 };
@@ -59,6 +59,9 @@ pub struct Args {
     /// Fail (exit code 1) unless every unit was scored on a prediction of its own.
     #[arg(long)]
     strict: bool,
+    /// How a model was heard, where the predictions are the folder of a run.
+    #[arg(skip)]
+    heard: Option<Heard>,
 }
 
 /// What `--json` prints: the file of `--out` without its rows.
@@ -74,6 +77,7 @@ struct Overview<'a> {
 pub fn run(mut args: Args) -> Result<ExitCode, Failure> {
     if let Some(run) = Finished::open(&args.pred)? {
         args.pred = run.predictions;
+        args.heard = Some(run.heard);
         args.source.get_or_insert(run.source);
         if run.queries == Queries::First && args.protocol == Protocol::DEFAULT {
             args.overrides.unit.get_or_insert(Unit::FirstQuery);
@@ -110,6 +114,7 @@ fn score_masks(args: &Args, source_args: &SourceArgs) -> Result<ExitCode, Failur
         predictions: args.pred.clone(),
         complete: totals.problems.is_complete() && scored.partial.is_empty(),
         partial: scored.partial,
+        heard: args.heard.clone(),
     };
     if let (Some(out), Some(writer)) = (&args.out, writer) {
         let write = |file: &mut dyn Write| writer.finish(&provenance, &totals, file);
@@ -168,6 +173,7 @@ fn show(args: &Args, provenance: &Provenance, totals: &Totals) -> Result<ExitCod
         output::report(format_args!("warning: PARTIAL RUN: {partial}"));
     }
     table::warnings(totals).lines().for_each(output::report);
+    provenance.heard.iter().flat_map(Heard::lines).for_each(output::report);
     let failed = args.strict && !provenance.complete;
     Ok(ExitCode::from(u8::from(failed)))
 }

@@ -2,6 +2,7 @@
 
 use std::path::{Path, PathBuf};
 
+use segzero_eval::Heard;
 use serde::Deserialize;
 
 use super::journal::{PREDICTIONS, SUMMARY, read_options};
@@ -18,6 +19,8 @@ pub struct Finished {
     pub source: SourceArgs,
     /// Which queries were asked.
     pub queries: Queries,
+    /// How the model was heard.
+    pub heard: Heard,
 }
 
 #[derive(Deserialize)]
@@ -43,10 +46,12 @@ impl Finished {
             serde_json::from_value(options).map_err(|error| {
                 Failure::new(format_args!("the options of the run in `{at}` are damaged: {error}"))
             })?;
-        if !folder.join(SUMMARY).exists() {
+        let Ok(summary) = std::fs::read(folder.join(SUMMARY)) else {
             return Err(Failure::new(format_args!("the run in `{at}` has not come to its end"))
                 .hint("the command that began it goes on where it stopped"));
-        }
-        Ok(Some(Self { predictions: folder.join(PREDICTIONS), source, queries }))
+        };
+        let heard = serde_json::from_slice(&summary)
+            .map_err(|error| Failure::new(format_args!("`{at}/{SUMMARY}` is damaged: {error}")))?;
+        Ok(Some(Self { predictions: folder.join(PREDICTIONS), source, queries, heard }))
     }
 }

@@ -22,6 +22,12 @@ impl Failure {
         self
     }
 
+    /// The same failure, said of something.
+    #[must_use]
+    pub fn about(self, what: impl Display) -> Self {
+        Self { message: format!("{what}: {}", self.message), ..self }
+    }
+
     /// The same failure with advice, unless it has better already.
     #[must_use]
     pub fn or_hint(self, hint: impl Display) -> Self {
@@ -63,6 +69,13 @@ impl From<segzero_model::checkpoint::Error> for Failure {
 impl From<segzero_model::checkpoint::hub::HubError> for Failure {
     fn from(error: segzero_model::checkpoint::hub::HubError) -> Self {
         let hint = error.hint();
+        Self { message: error.to_string(), hint }
+    }
+}
+
+impl From<segzero_model::endpoint::EndpointError> for Failure {
+    fn from(error: segzero_model::endpoint::EndpointError) -> Self {
+        let hint = error.hint().map(str::to_owned);
         Self { message: error.to_string(), hint }
     }
 }

@@ -585,6 +585,9 @@ fn a_model_that_is_not_there_is_noticed_early() {
         assert!(matches!(error.failure, Failure::Model { .. }), "{error}");
         assert_eq!(server.requests().len(), 2);
     }
+    let server = Server::start(|_| status(500));
+    assert_eq!(open(&server, Some("any")).unwrap().model(), "any");
+    assert_eq!(name(&open(&server, None).unwrap_err(), &server.url), "server-error");
     let server = Server::start(|_| status(401));
     assert_eq!(name(&open(&server, Some("any")).unwrap_err(), &server.url), "refused");
     let error = Endpoint::open(&nobody(), Some("any"), None, PATIENCE).unwrap_err();

@@ -7,6 +7,7 @@ use segzero_eval::answer::Parser;
 use segzero_eval::prompt::{PromptStyle, QUESTION, filled};
 use segzero_model::device::DeviceName;
 use segzero_model::packed::Format;
+use segzero_model::qwen_vl::Sampling;
 use segzero_model::sam2::Preprocessing;
 use serde::Serialize;
 
@@ -16,8 +17,9 @@ use crate::failure::Failure;
 #[derive(clap::Args, Clone, Debug, Serialize)]
 #[serde(rename_all = "kebab-case")]
 pub struct Asking {
-    /// The model that reasons, a Qwen2-VL or Qwen2.5-VL: its folder, or its name on the hub.
-    #[arg(long, value_name = "DIR|NAME")]
+    /// The model that reasons, a Qwen2-VL or Qwen2.5-VL: its folder, or its name on the hub; or the
+    /// address of an endpoint, such as `http://localhost:8000/v1`.
+    #[arg(long, value_name = "DIR|NAME|URL")]
     pub reasoner: Option<String>,
     /// Replies that some system gave, in place of a reasoner: a text, or a `.jsonl` file with lines of
     /// `key` and `text` (or several `texts`).
@@ -41,7 +43,7 @@ pub struct Asking {
     #[arg(long, value_enum, default_value_t, help_heading = "Answer")]
     pub parser: Reader,
     /// What coordinates in replies count [default: pixels; thousandths for a Qwen2-VL that is asked by
-    /// `qwen-box`].
+    /// `qwen-box`, and for a Qwen3-VL].
     #[arg(long, value_enum, help_heading = "Answer")]
     pub coordinates: Option<Coordinates>,
     /// What of the answer the segmenter is given.
@@ -53,6 +55,10 @@ pub struct Asking {
     /// Divides the logits; 0 always takes the most likely token, as the published evaluations do.
     #[arg(long, default_value_t = 0.0, value_name = "T", help_heading = "Run")]
     pub temperature: f64,
+    /// Divides the logits of tokens that stand there already [default: the model's own; 1 at an
+    /// endpoint].
+    #[arg(long, value_name = "P", help_heading = "Run")]
+    pub repetition_penalty: Option<f64>,
     /// Where randomness comes from.
     #[arg(long, default_value_t = 0, value_name = "N", help_heading = "Run")]
     pub seed: u64,
@@ -71,6 +77,17 @@ pub struct Asking {
     /// Whose way from images to the segmenter's pixels.
     #[arg(long, value_enum, default_value_t, help_heading = "Run")]
     pub preprocessing: Preprocessing,
+    /// The model of an endpoint that has several.
+    #[arg(long, value_name = "NAME", help_heading = "Endpoint")]
+    pub endpoint_model: Option<String>,
+    /// The longest that an attempt to ask an endpoint may take.
+    #[arg(long, default_value_t = 300.0, value_name = "SECONDS", help_heading = "Endpoint")]
+    #[serde(skip)] // patience is no part of what is asked
+    pub endpoint_timeout: f64,
+    /// How often to ask an endpoint that is busy, breaks off or does not answer.
+    #[arg(long, default_value_t = 4, value_name = "N", help_heading = "Endpoint")]
+    #[serde(skip)]
+    pub endpoint_attempts: u32,
 }
 
 fn as_text<S: serde::Serializer>(
@@ -186,6 +203,25 @@ impl Asking {
     pub fn square(&self) -> Option<u32> {
         let default = if self.is_for_boxes() { 0 } else { 840 };
         Some(self.side.unwrap_or(default)).filter(|side| *side > 0)
+    }
+
+    /// How tokens are chosen by a model whose own penalty of repetition is this.
+    ///
+    /// # Errors
+    /// A temperature below 0; a penalty of 0 or less.
+    pub fn sampling(&self, own_penalty: f64) -> Result<Sampling, Failure> {
+        let (temperature, seed) = (self.temperature, self.seed);
+        if !(temperature >= 0.0 && temperature.is_finite()) {
+            let refused = format!("--temperature is {temperature}, and must be 0 or more");
+            return Err(Failure::new(refused));
+        }
+        let repetition_penalty = self.repetition_penalty.unwrap_or(own_penalty);
+        if !(repetition_penalty > 0.0 && repetition_penalty.is_finite()) {
+            let refused =
+                format!("--repetition-penalty is {repetition_penalty}, and must be above 0");
+            return Err(Failure::new(refused));
+        }
+        Ok(Sampling { temperature, seed, repetition_penalty, ..Sampling::default() })
     }
 
     /// Longest reply, in tokens.

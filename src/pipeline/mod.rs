@@ -6,6 +6,7 @@
 //! ```
 
 mod asking;
+mod remote;
 mod replies;
 
 use std::fmt::Display;
@@ -129,12 +130,8 @@ impl Pipeline {
         });
         let segmenter = segmenter.transpose()?;
         let replies = Replies::open(asking)?;
-        let is_relative = replies.as_ref().is_some_and(Replies::is_relative);
-        let coordinates = match asking.coordinates {
-            Some(coordinates) => coordinates,
-            None if asking.is_for_boxes() && is_relative => Coordinates::Thousandths,
-            None => Coordinates::Pixels,
-        };
+        let usual = replies.as_ref().map(|replies| replies.coordinates(asking));
+        let coordinates = asking.coordinates.or(usual).unwrap_or(Coordinates::Pixels);
         Ok(Self {
             replies,
             segmenter,
@@ -167,9 +164,12 @@ impl Pipeline {
             Some(side) => resize(image, Size::new(side, side), Filter::PilBilinear),
             None => image.clone(),
         };
-        let seen = match &self.replies {
-            Some(replies) => replies.seen(asked.size)?,
-            None => asked.size,
+        let (asked, seen) = match &self.replies {
+            Some(replies) => replies.seen(asked)?,
+            None => {
+                let size = asked.size;
+                (asked, size)
+            }
         };
         let sides = |size: Size| [f64::from(size.width), f64::from(size.height)];
         let frame = match self.coordinates {

@@ -7,10 +7,12 @@ use std::path::{Path, PathBuf};
 use segzero_datasets::Size;
 use segzero_model::qwen_vl::config::Attention;
 use segzero_model::qwen_vl::{Options, Prompt, Sampling};
+use segzero_prep::image::Rgb;
 use serde::Deserialize;
 use serde_json::{Value, json};
 
-use super::{Asking, Miss, Question};
+use super::remote::Remote;
+use super::{Asking, Coordinates, Miss, Question};
 use crate::failure::Failure;
 use crate::reasoner::{Clock, Prompting, Reasoner};
 
@@ -18,6 +20,8 @@ use crate::reasoner::{Clock, Prompting, Reasoner};
 pub(super) enum Replies {
     /// A model in this process.
     Model { reasoner: Box<Reasoner>, options: Options },
+    /// A model behind an endpoint.
+    Remote(Box<Remote>),
     /// A text that some system gave, whatever is asked.
     Text(String),
     /// Texts that some system gave, by key.
@@ -45,6 +49,9 @@ impl Replies {
     pub fn open(asking: &Asking) -> Result<Option<Self>, Failure> {
         match (&asking.reasoner, &asking.reply) {
             (_, Some(path)) => Self::recorded(path).map(Some),
+            (Some(url), None) if Remote::is_address(url) => {
+                Ok(Some(Self::Remote(Box::new(Remote::open(asking, url)?))))
+            }
             (Some(name), None) => Self::model(asking, name).map(Some),
             (None, None) => Ok(None),
         }
@@ -79,19 +86,10 @@ impl Replies {
     }
 
     fn model(asking: &Asking, name: &str) -> Result<Self, Failure> {
-        let temperature = asking.temperature;
-        if !(temperature >= 0.0 && temperature.is_finite()) {
-            let refused = format!("--temperature is {temperature}, and must be 0 or more");
-            return Err(Failure::new(refused));
-        }
+        asking.sampling(1.0)?; // before the weights are read
         let reasoner = Prompting::open(name)?.load(asking.device, asking.format)?;
         let defaults = &reasoner.prompting.defaults;
-        let sampling = Sampling {
-            temperature,
-            seed: asking.seed,
-            repetition_penalty: defaults.sampling.repetition_penalty,
-            ..Sampling::default()
-        };
+        let sampling = asking.sampling(defaults.sampling.repetition_penalty)?;
         let options = Options {
             max_new_tokens: asking.longest(),
             sampling,
@@ -104,6 +102,7 @@ impl Replies {
     /// What it is.
     pub fn describe(&self) -> Value {
         match self {
+            Self::Remote(remote) => remote.describe(),
             Self::Text(text) => json!({"reply": text}),
             Self::Recorded { hash, texts, .. } => json!({"replies": texts.len(), "hash": hash}),
             Self::Model { reasoner, options } => json!({
@@ -114,25 +113,32 @@ impl Replies {
         }
     }
 
-    /// Whether this is a Qwen2-VL, which was taught thousandths.
-    pub fn is_relative(&self) -> bool {
+    /// What coordinates count, unless the flags say.
+    pub fn coordinates(&self, asking: &Asking) -> Coordinates {
         match self {
-            Self::Text(_) | Self::Recorded { .. } => false,
-            Self::Model { reasoner, .. } => {
-                reasoner.prompting.config.vision.attention == Attention::Full
+            Self::Remote(remote) => remote.coordinates(asking),
+            // A Qwen2-VL was taught thousandths for boxes.
+            Self::Model { reasoner, .. }
+                if asking.is_for_boxes()
+                    && reasoner.prompting.config.vision.attention == Attention::Full =>
+            {
+                Coordinates::Thousandths
             }
+            _ => Coordinates::Pixels,
         }
     }
 
-    /// Size of an image as the model sees it.
-    pub fn seen(&self, size: Size) -> Result<Size, Miss> {
-        match self {
-            Self::Text(_) | Self::Recorded { .. } => Ok(size),
+    /// The image to ask about, and its size as the model sees it.
+    pub fn seen(&self, image: Rgb) -> Result<(Rgb, Size), Miss> {
+        let seen = match self {
+            Self::Text(_) | Self::Recorded { .. } => Ok((image.size, image)),
             Self::Model { reasoner, .. } => {
-                let view = reasoner.prompting.prompter.processor.view(size);
-                view.map(|view| view.resized).map_err(|error| Miss::new("no-prompt", error))
+                let view = reasoner.prompting.prompter.processor.view(image.size);
+                view.map(|view| (view.resized, image))
             }
-        }
+            Self::Remote(remote) => remote.seen(image).map(|image| (image.size, image)),
+        };
+        seen.map(|(size, image)| (image, size)).map_err(|error| Miss::new("no-prompt", error))
     }
 
     /// One reply, shown as it grows, and how fast that went.
@@ -142,10 +148,17 @@ impl Replies {
         text: &str,
         mut show: impl FnMut(&str) -> Result<(), Failure>,
     ) -> Result<(String, Option<Clock>), Failure> {
-        let Self::Model { reasoner, options } = self else {
-            let reply = self.recorded_of(question.key)?.swap_remove(0);
-            show(&reply)?;
-            return Ok((reply, None));
+        let (reasoner, options) = match self {
+            Self::Model { reasoner, options } => (reasoner, options),
+            Self::Remote(remote) => {
+                let reply = remote.stream(&question.view.image, text, show)?;
+                return Ok((reply, None));
+            }
+            Self::Text(_) | Self::Recorded { .. } => {
+                let reply = self.recorded_of(question.key)?.swap_remove(0);
+                show(&reply)?;
+                return Ok((reply, None));
+            }
         };
         let prompt = reasoner.about(&question.view.image, text)?;
         let (replies, clock) = reasoner.reply(prompt, options, &mut show)?;
@@ -160,8 +173,16 @@ impl Replies {
         samples: usize,
         round: u64,
     ) -> Vec<Result<Vec<String>, Miss>> {
-        let Self::Model { reasoner, options } = self else {
-            return questions.iter().map(|question| self.recorded_of(question.key)).collect();
+        let (reasoner, options) = match self {
+            Self::Model { reasoner, options } => (reasoner, options),
+            Self::Remote(remote) => {
+                let images = questions.iter().map(|question| &question.view.image);
+                let asked: Vec<_> = images.zip(texts.iter().map(String::as_str)).collect();
+                return remote.ask(&asked, samples, round);
+            }
+            Self::Text(_) | Self::Recorded { .. } => {
+                return questions.iter().map(|question| self.recorded_of(question.key)).collect();
+            }
         };
         let seed = options.sampling.seed ^ round.rotate_left(32);
         let sampling = Sampling { seed, ..options.sampling };
@@ -201,7 +222,9 @@ impl Replies {
                     Miss::new("no-reply", format_args!("no line of `{path}` has this key"))
                 })
             }
-            Self::Model { .. } => Err(Miss::new("no-reply", "replies of a model are not recorded")),
+            Self::Model { .. } | Self::Remote(_) => {
+                Err(Miss::new("no-reply", "replies of a model are not recorded"))
+            }
         }
     }
 }

@@ -89,7 +89,9 @@ pub(super) fn agent(uri: &Uri, patience: Patience) -> Agent {
 impl Endpoint {
     /// The body of the answer to `GET`.
     pub(super) fn get(&self, path: &str) -> Result<Vec<u8>, Stop> {
-        let mut request = self.agent.get(format!("{}/{path}", self.url));
+        // A server that fails to list models may hang up behind its answer, without a word.
+        let request = self.agent.get(format!("{}/{path}", self.url));
+        let mut request = request.header("connection", "close");
         if let Some(key) = &self.key {
             request = request.header("authorization", key);
         }

@@ -141,7 +141,7 @@ impl Endpoint {
         let mut endpoint = Self::new(url, model.unwrap_or_default(), key, patience)?;
         let models = match endpoint.models() {
             Ok(models) => models,
-            Err(error) if lists_nothing(&error.failure) => Vec::new(),
+            Err(error) if may_have(&error.failure, model) => Vec::new(),
             Err(error) => return Err(error),
         };
         match (model, models.as_slice()) {
@@ -255,12 +255,13 @@ impl Endpoint {
     }
 }
 
-/// Whether an endpoint that failed so may still have what is asked for: it has no list of models.
-fn lists_nothing(failure: &Failure) -> bool {
-    let has_none = |status: u16| matches!(status, 400 | 404 | 405 | 410 | 501);
+/// Whether an endpoint that failed to list its models may have this one all the same: there are such
+/// without a list, or with one that fails.
+fn may_have(failure: &Failure, model: Option<&str>) -> bool {
     match failure {
-        Failure::Refused { status, .. } | Failure::ServerError { status, .. } => has_none(*status),
+        Failure::Refused { status, .. } => matches!(status, 400 | 404 | 405 | 410),
         Failure::Malformed(_) => true,
+        Failure::ServerError { .. } | Failure::RateLimited(_) => model.is_some(),
         _ => false,
     }
 }

@@ -29,10 +29,15 @@ pub(super) fn ask(args: &Args, pipeline: &Pipeline, path: &Path) -> Result<Asked
     let about = |error: &dyn std::fmt::Display| Failure::new(format_args!("`{at}`: {error}"));
     let view = pipeline.view(&image).map_err(|miss| about(&miss.message))?;
     let question = Question { key: key(path), text: &args.question, view: &view };
-    let show = |text: &str| if args.json { Ok(()) } else { print(text) };
-    let (text, clock) = pipeline.stream(&question, show)?;
-    if let Some(clock) = clock {
+    // A reply that was recorded is known to who asks.
+    let is_quiet = args.json || args.asking.reply.is_some();
+    let show = |text: &str| if is_quiet { Ok(()) } else { print(text) };
+    let reply = pipeline.stream(&question, show);
+    let (text, clock) = reply.map_err(|failure| failure.about(format_args!("`{at}`")))?;
+    if !text.ends_with('\n') {
         show("\n")?;
+    }
+    if let Some(clock) = clock {
         report(format_args!("read in {:.1} s; {}", clock.read().as_secs_f64(), clock.rate()));
     }
     let found = pipeline.read(&view, &text).map_err(|failure| {

@@ -1,14 +1,15 @@
-//! `segzero segment` with a reasoner behind an endpoint.
+//! `segzero segment` and `segzero predict` with a reasoner behind an endpoint.
 #![allow(clippy::unwrap_used)] // helpers of tests
 
 mod common;
 
 use std::process::{Command, Output};
+use std::sync::atomic::{AtomicUsize, Ordering};
 
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use common::folder::Folder;
-use common::{assert_refused, models, segzero, text};
+use common::{Data, assert_refused, models, segzero, text};
 use segzero_datasets::Size;
 use segzero_model::qwen_vl::read_image;
 use segzero_prep::image::{Filter, Rgb, decode, resize};
@@ -192,4 +193,45 @@ fn a_broken_endpoint_costs_the_image_and_names_why() {
         let output = segment(&folder, &server, &few);
         assert_refused(&output, &["a.png", "/v1", needle]);
     }
+}
+
+#[test]
+fn whatever_an_endpoint_does_costs_samples_and_never_the_run() {
+    let count = AtomicUsize::new(0);
+    let server = Server::start(move |request| {
+        if request.path == "/v1/models" {
+            return with(json!({"data": [{"id": MODEL}]}).to_string(), Form::Length);
+        }
+        let message = json!({"content": REPLY});
+        let good = json!({"choices": [{"message": message, "finish_reason": "stop"}]}).to_string();
+        let whole = |body: &str| with(body.to_owned(), Form::Length);
+        match count.fetch_add(1, Ordering::Relaxed) % 7 {
+            0 => whole(&good),
+            1 => Reply { cut: Some(0), stalls: true, ..whole(&good) },
+            2 => Reply { status: 429, ..whole("{}") },
+            3 => Reply { status: 500, ..whole("{}") },
+            4 => whole("{\"choices\": [{\"mess"),
+            5 => whole("{\"choices\": []}"),
+            _ => Reply { cut: Some(20), ..whole(&good) },
+        }
+    });
+    let data = Data::new(6);
+    let (root, out, url) = (data.root(), data.at("run"), format!("{}/v1", server.url));
+    let [root, out] = [&root, &out].map(|path| path.to_str().unwrap());
+    let asked = ["predict", "--root", root, "--out", out, "--reasoner", &url];
+    let few = ["--endpoint-attempts", "1", "--endpoint-timeout", "2"];
+    let output = segzero(asked.iter().chain(&few));
+    assert!(output.status.success(), "{}", text(&output.stderr));
+    let summary = std::fs::read(data.at("run/summary.json")).unwrap();
+    let summary: Value = serde_json::from_slice(&summary).unwrap();
+    let units = server.count("POST", "completions");
+    assert_eq!(summary["units"], units);
+    assert!(units >= 14, "{units}");
+    let names = ["timeout", "rate-limited", "server-error", "malformed", "empty", "cut-connection"];
+    let expected = (1..).zip(names).map(|(at, name)| {
+        (name.to_owned(), json!((0..units).filter(|number| number % 7 == at).count()))
+    });
+    assert_eq!(summary["failures"], Value::Object(expected.collect()));
+    let lines = std::fs::read_to_string(data.at("run/predictions.jsonl")).unwrap();
+    assert_eq!(lines.lines().count(), units.div_ceil(7));
 }

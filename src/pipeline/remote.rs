@@ -25,12 +25,12 @@ pub(super) struct Remote {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Family {
     /// Sees multiples of 28 pixels, and was taught thousandths for boxes.
-    Qwen2Vl,
+    Qwen2,
     /// Sees multiples of 28 pixels, and counts them. So do Seg-Zero and all else that was made of it,
     /// under whatever name it is served.
-    Qwen2_5Vl,
+    Qwen2_5,
     /// Counts thousandths always.
-    Qwen3Vl,
+    Qwen3,
 }
 
 impl Family {
@@ -38,9 +38,9 @@ impl Family {
     fn of(model: &str) -> Self {
         let name: String = model.to_lowercase().replace(['-', '_', ' '], "");
         match () {
-            () if name.contains("qwen2vl") => Self::Qwen2Vl,
-            () if name.contains("qwen3vl") => Self::Qwen3Vl,
-            () => Self::Qwen2_5Vl,
+            () if name.contains("qwen2vl") => Self::Qwen2,
+            () if name.contains("qwen3vl") => Self::Qwen3,
+            () => Self::Qwen2_5,
         }
     }
 }
@@ -88,9 +88,9 @@ impl Remote {
     /// What its coordinates count.
     pub fn coordinates(&self, asking: &Asking) -> Coordinates {
         match self.family {
-            Family::Qwen3Vl => Coordinates::Thousandths,
-            Family::Qwen2Vl if asking.is_for_boxes() => Coordinates::Thousandths,
-            Family::Qwen2Vl | Family::Qwen2_5Vl => Coordinates::Pixels,
+            Family::Qwen3 => Coordinates::Thousandths,
+            Family::Qwen2 if asking.is_for_boxes() => Coordinates::Thousandths,
+            Family::Qwen2 | Family::Qwen2_5 => Coordinates::Pixels,
         }
     }
 
@@ -98,8 +98,8 @@ impl Remote {
     /// that there is one frame, and it is known here. Thousandths do not need that.
     pub fn seen(&self, image: Rgb) -> Result<Rgb, InputError> {
         match self.family {
-            Family::Qwen3Vl => Ok(image),
-            Family::Qwen2Vl | Family::Qwen2_5Vl => {
+            Family::Qwen3 => Ok(image),
+            Family::Qwen2 | Family::Qwen2_5 => {
                 Ok(Processor::qwen2_5_vl().resized(&image)?.1.into_owned())
             }
         }
@@ -161,13 +161,13 @@ mod tests {
     #[test]
     fn models_are_known_by_their_names() {
         for (name, family) in [
-            ("Qwen/Qwen2-VL-7B-Instruct", Family::Qwen2Vl),
-            ("qwen2_vl", Family::Qwen2Vl),
-            ("Qwen/Qwen2.5-VL-3B-Instruct", Family::Qwen2_5Vl),
-            ("Ricky06662/Seg-Zero-7B", Family::Qwen2_5Vl),
-            ("default", Family::Qwen2_5Vl),
-            ("qwen3-vl:8b", Family::Qwen3Vl),
-            ("Qwen/Qwen3-VL-8B-Thinking", Family::Qwen3Vl),
+            ("Qwen/Qwen2-VL-7B-Instruct", Family::Qwen2),
+            ("qwen2_vl", Family::Qwen2),
+            ("Qwen/Qwen2.5-VL-3B-Instruct", Family::Qwen2_5),
+            ("Ricky06662/Seg-Zero-7B", Family::Qwen2_5),
+            ("default", Family::Qwen2_5),
+            ("qwen3-vl:8b", Family::Qwen3),
+            ("Qwen/Qwen3-VL-8B-Thinking", Family::Qwen3),
         ] {
             assert_eq!(Family::of(name), family, "{name}");
         }

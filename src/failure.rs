@@ -15,6 +15,16 @@ impl Failure {
         Self { message: message.to_string(), hint: None }
     }
 
+    /// What went wrong.
+    pub fn message(&self) -> &str {
+        &self.message
+    }
+
+    /// What to do about it.
+    pub fn advice(&self) -> Option<&str> {
+        self.hint.as_deref()
+    }
+
     /// The same failure with advice.
     #[must_use]
     pub fn hint(mut self, hint: impl Display) -> Self {

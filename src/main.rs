@@ -43,6 +43,8 @@ enum Command {
     Mask(commands::mask::Args),
     /// Find what a text names: the reasoning, the answer and a mask, by Qwen-VL and SAM 2.
     Segment(commands::segment::Args),
+    /// Try the models on a page in the browser: ask, see, correct boxes and points.
+    Serve(commands::serve::Args),
     /// Ask about every sample of a benchmark; what is interrupted goes on, shards can be joined.
     Predict(commands::predict::Args),
     /// Score predicted masks: gIoU and cIoU under any published protocol.
@@ -96,6 +98,7 @@ impl Command {
             Self::Ask(args) => commands::ask::run(args),
             Self::Mask(args) => commands::mask::run(args),
             Self::Segment(args) => commands::segment::run(args),
+            Self::Serve(args) => commands::serve::run(args),
             Self::Predict(args) => commands::predict::run(args),
             Self::Eval(args) => commands::eval::run(args),
             Self::Vqa(args) => commands::vqa::run(args),

@@ -7,7 +7,7 @@ use std::process::{Command, Stdio};
 
 use common::{Data, segzero, text};
 
-const COMMANDS: [&str; 14] = [
+const COMMANDS: [&str; 15] = [
     "demo",
     "inspect",
     "prep",
@@ -22,6 +22,7 @@ const COMMANDS: [&str; 14] = [
     "report",
     "leaderboard",
     "model",
+    "serve",
 ];
 
 #[test]

@@ -15,4 +15,5 @@ pub mod preview;
 pub mod protocols;
 pub mod report;
 pub mod segment;
+pub mod serve;
 pub mod vqa;

@@ -1,6 +1,8 @@
 //! `segzero serve`: its answers, what it refuses, and clients that wish it ill.
 #![allow(clippy::unwrap_used)] // helpers of tests
 
+#[path = "common/browser.rs"]
+mod browser;
 mod common;
 #[path = "common/server.rs"]
 mod server;
@@ -10,6 +12,7 @@ use std::io::{BufRead, BufReader, Read, Write};
 use std::net::{Shutdown, TcpStream};
 use std::time::Duration;
 
+use browser::Browser;
 use common::folder::Folder;
 use common::{assert_refused, models, segzero, text};
 use serde_json::{Value, json};
@@ -37,6 +40,8 @@ fn recorded(folder: &Folder, more: &[&str]) -> Server {
 fn thinking(folder: &Folder, more: &[&str]) -> Server {
     fs::create_dir(folder.at("qwen")).unwrap();
     models::qwen_vl(&folder.at("qwen"));
+    // No token ends a reply.
+    fs::write(folder.at("qwen/generation_config.json"), "{}").unwrap();
     let (model, segmenter) = (folder.path("qwen"), folder.path("sam2"));
     let fixed = ["--reasoner", &model, "--segmenter", &segmenter, "--side", "56"];
     Server::start(&[&fixed, more].concat())
@@ -70,9 +75,11 @@ fn answers_and_masks_are_those_of_the_other_commands() {
 
     let (image, reply, model, out) =
         (place.path("a.png"), place.path("reply.txt"), place.path("sam2"), place.path("m.png"));
-    let asked = ["segment", "the dog", "--image", &image, "--reply", &reply, "--json", "--out", &out];
+    let asked =
+        ["segment", "the dog", "--image", &image, "--reply", &reply, "--json", "--out", &out];
     let said: Value =
-        serde_json::from_slice(&segzero(asked.iter().chain(&["--segmenter", &model])).stdout).unwrap();
+        serde_json::from_slice(&segzero(asked.iter().chain(&["--segmenter", &model])).stdout)
+            .unwrap();
     let mask = find(&events, "mask");
     assert_eq!(mask["counts"], said["counts"]);
     assert_eq!(mask["ious"], said["ious"]);
@@ -84,7 +91,8 @@ fn answers_and_masks_are_those_of_the_other_commands() {
     assert_eq!(png.body, fs::read(&out).unwrap());
     // With a point beside the object, as `segzero mask` has it.
     let beside = json!([{"points": [[100, 100]], "background": [[300, 40]]}]);
-    let asked = ["mask", "--model", &model, "--image", &image, "--point", "100,100", "--background"];
+    let asked =
+        ["mask", "--model", &model, "--image", &image, "--point", "100,100", "--background"];
     let said = segzero(asked.iter().chain(&["300,40", "--json"])).stdout;
     let said: Value = serde_json::from_slice(&said).unwrap();
     assert_eq!(server.mask(id, beside).json()["counts"], said["counts"]);
@@ -157,12 +165,11 @@ fn begin(server: &Server, id: &str, lines: usize) -> TcpStream {
     stream
 }
 
-/// Replies without a full stop: the tiny network never ends by itself within the test's patience, so
-/// that only who goes away makes room.
+/// Replies are so long that only who goes away makes room.
 #[test]
 fn who_goes_away_makes_room_for_others() {
     let place = place();
-    let server = thinking(&place, &["--max-new-tokens", "1000000", "--temperature", "1"]);
+    let server = thinking(&place, &["--max-new-tokens", "20000", "--temperature", "1"]);
     let id = server.image(&fs::read(place.at("a.png")).unwrap());
     for _ in 0..3 {
         let stream = begin(&server, &id, 3);
@@ -183,9 +190,7 @@ fn strangers_are_refused() {
     let place = place();
     let server = recorded(&place, &[]);
     let file = fs::read(place.at("a.png")).unwrap();
-    let post = |headers: &[(&str, &str)]| {
-        server.send("POST", "/api/images", headers, &file).status
-    };
+    let post = |headers: &[(&str, &str)]| server.send("POST", "/api/images", headers, &file).status;
     let png = ("Content-Type", "image/png");
     assert_eq!(post(&[png]), 201);
     assert_eq!(post(&[png, ("Origin", &server.origin)]), 201);
@@ -290,7 +295,8 @@ fn bad_clients(server: &Server, id: &str) -> Vec<(Vec<u8>, bool, Option<u16>)> {
     let ask = json!({"question": "the dog"}).to_string();
     let ask_path = format!("/api/images/{id}/ask");
     let chunked = [png[0], ("Transfer-Encoding", "chunked")];
-    let chunked = server.head("POST", "/api/images", &chunked, 0).replace("Content-Length: 0\r\n", "");
+    let chunked =
+        server.head("POST", "/api/images", &chunked, 0).replace("Content-Length: 0\r\n", "");
     vec![
         // Half-open; a head that never ends, at once and byte by byte.
         (Vec::new(), false, None),
@@ -308,7 +314,11 @@ fn bad_clients(server: &Server, id: &str) -> Vec<(Vec<u8>, bool, Option<u16>)> {
         (head("POST", "/api/images", &png, 10 << 30), false, Some(413)),
         (with(b"GET / HTTP/1.1\r\nHost: localhost\r\nX: ".to_vec(), &[b'x'; 100_000]), false, None),
         // Wrong methods and places.
-        (b"BREW / HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n".to_vec(), false, Some(405)),
+        (
+            b"BREW / HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n".to_vec(),
+            false,
+            Some(405),
+        ),
         (head("GET", "/../../../../etc/passwd", &[], 0), false, Some(404)),
         (head("GET", "/..%2f..%2f..%2fetc%2fpasswd", &[], 0), false, Some(404)),
         (head("GET", "//etc/passwd", &[], 0), false, Some(404)),
@@ -349,7 +359,7 @@ fn two_hundred_bad_clients_at_once_are_survived() {
     let mask = server.mask(&own, json!([{"bbox": [10, 20, 300, 140]}]));
     assert_eq!(mask.status, 200, "{mask:?}");
     assert!(mask.json()["area"].is_u64());
-    let deadline = Duration::from_secs(30);
+    let deadline = Duration::from_secs(120);
     for (stream, status, drips) in &mut held {
         // A byte now and then does not keep a head open for ever.
         if *drips {
@@ -373,7 +383,10 @@ fn two_hundred_bad_clients_at_once_are_survived() {
     // Nothing is left of them.
     let mut after = server.open();
     for _ in 0..600 {
-        if after.zip(before).is_none_or(|(after, before)| after[0] <= before[0] && after[1] <= before[1]) {
+        if after
+            .zip(before)
+            .is_none_or(|(after, before)| after[0] <= before[0] && after[1] <= before[1])
+        {
             return;
         }
         std::thread::sleep(Duration::from_millis(50));
@@ -384,4 +397,194 @@ fn two_hundred_bad_clients_at_once_are_survived() {
 
 fn kinds_of_text(events: &[Value]) -> bool {
     kinds(events).contains(&"text")
+}
+
+/// What the page draws of the mask: a number that other pixels would change, 0 for none.
+const DRAWN: &str = "(() => { const c = document.getElementById('mask'); \
+    const copy = Object.assign(document.createElement('canvas'), { width: c.width, height: c.height }); \
+    const context = copy.getContext('2d', { willReadFrequently: true }); context.drawImage(c, 0, 0); \
+    const bytes = context.getImageData(0, 0, c.width, c.height).data; \
+    return bytes.reduce((sum, byte, i) => (sum + byte * (1 + i % 65521)) % 1e9, 0); })()";
+const LISTED: &str = "[...document.querySelectorAll('#objects ul span')].map((s) => s.textContent)";
+const IDLE: &str = "!document.body.classList.contains('asking') && document.getElementById('status').textContent === ''";
+
+/// Where a place of the image is in the window.
+fn at(browser: &mut Browser, [x, y]: [f64; 2]) -> [f64; 2] {
+    let seen = browser.eval(&format!(
+        "(() => {{ const b = document.getElementById('marks').getBoundingClientRect(); \
+         return [b.left + {x} * b.width / 420, b.top + {y} * b.height / 210]; }})()"
+    ));
+    [0, 1].map(|i| seen[i].as_f64().unwrap())
+}
+
+/// Does something, and waits until the mask is another.
+fn new_mask(browser: &mut Browser, change: impl FnOnce(&mut Browser)) {
+    let before = browser.eval(DRAWN);
+    change(browser);
+    browser.until(&format!("{DRAWN} !== {before} && {IDLE}"));
+}
+
+fn open(browser: &mut Browser, server: &Server, image: &std::path::Path) {
+    browser.visit(&format!("{}/", server.origin));
+    browser.until("document.getElementById('limits').textContent");
+    browser.choose("#file", image);
+    browser.until(
+        "!document.getElementById('stage').hidden && document.getElementById('image').naturalWidth",
+    );
+    assert_eq!(browser.eval(DRAWN), 0);
+}
+
+#[test]
+fn the_page_works_in_a_browser() {
+    let place = place();
+    let Some(mut browser) = Browser::start() else { return };
+    let server = recorded(&place, &[]);
+    browser.resize(1280, 860);
+    open(&mut browser, &server, &place.at("a.png"));
+    // An answer, with its reasoning.
+    new_mask(&mut browser, |browser| _ = browser.eval("document.getElementById('ask').click()"));
+    let said = browser.eval("document.getElementById('thinking').textContent");
+    assert_eq!(said, "It lies on the left.");
+    assert!(
+        browser.eval("document.getElementById('answer').textContent").to_string().contains("bbox")
+    );
+    let first = json!(["box 50, 20 – 250.5, 170", "point 100.5, 100", "point 150, 110"]);
+    assert_eq!(browser.eval(LISTED), first);
+    corrections(&mut browser);
+    keyboard(&mut browser);
+    taken_away(&mut browser, &place, &server);
+    looks(&mut browser);
+    let strangers =
+        |url: &&String| !["blob:", "data:", &server.origin].iter().any(|own| url.starts_with(own));
+    assert!(browser.requests.len() > 10);
+    assert_eq!(browser.requests.iter().find(strangers), None);
+    assert_eq!(browser.complaints, [""; 0]);
+}
+
+fn corrections(browser: &mut Browser) {
+    let drag = |from: [f64; 2], to: [f64; 2]| {
+        move |browser: &mut Browser| {
+            let (from, to) = (at(browser, from), at(browser, to));
+            browser.drag(from, to);
+        }
+    };
+    let listed = |browser: &mut Browser, index: usize| {
+        browser.eval(LISTED)[index].as_str().unwrap().to_owned()
+    };
+    // A point, a corner, the whole box.
+    new_mask(browser, drag([100.5, 100.0], [200.0, 60.0]));
+    assert_eq!(listed(browser, 1), "point 200, 60");
+    new_mask(browser, drag([250.5, 170.0], [300.0, 190.0]));
+    assert_eq!(listed(browser, 0), "box 50, 20 – 300, 190");
+    new_mask(browser, drag([50.0, 120.0], [60.0, 130.0]));
+    assert_eq!(listed(browser, 0), "box 60, 30 – 310, 200");
+    // A point beside the object, one on it, and away with it.
+    let place = at(browser, [350.0, 100.0]);
+    new_mask(browser, |browser| browser.click(place, 1, 8));
+    assert_eq!(listed(browser, 3), "beside 350, 100");
+    let place = at(browser, [20.0, 20.0]);
+    new_mask(browser, |browser| browser.click(place, 1, 0));
+    assert_eq!(listed(browser, 3), "point 20, 20");
+    // Not a double click that begins with the one that made it.
+    std::thread::sleep(Duration::from_millis(700));
+    new_mask(browser, |browser| browser.click(place, 2, 0));
+    assert_eq!(browser.eval(LISTED).as_array().unwrap().len(), 4);
+    // A box of another object.
+    browser.eval("document.getElementById('add-object').click()");
+    new_mask(browser, drag([330.0, 120.0], [400.0, 200.0]));
+    assert_eq!(listed(browser, 4), "box 330, 120 – 400, 200");
+    new_mask(browser, |browser| _ = browser.eval("document.getElementById('undo').click()"));
+    assert_eq!(browser.eval(LISTED).as_array().unwrap().len(), 4);
+    new_mask(browser, |browser| _ = browser.eval("document.getElementById('reset').click()"));
+    assert_eq!(listed(browser, 1), "point 100.5, 100");
+}
+
+fn keyboard(browser: &mut Browser) {
+    browser.eval("document.activeElement.blur(); document.getElementById('image').focus()");
+    browser.key("/");
+    assert_eq!(browser.eval("document.activeElement.id"), "question");
+    browser.eval("document.querySelector('.grip.points').focus()");
+    let named = browser.eval("document.activeElement.getAttribute('aria-label')");
+    assert_eq!(named, "Point on object 1, 101, 100");
+    browser.key("ArrowRight");
+    browser.until(
+        "document.activeElement.getAttribute('aria-label') === 'Point on object 1, 102, 100'",
+    );
+    new_mask(browser, |browser| browser.key("Delete"));
+    assert_eq!(browser.eval(LISTED).as_array().unwrap().len(), 2);
+    assert_eq!(browser.eval("document.activeElement.classList.contains('grip')"), true);
+    new_mask(browser, |browser| _ = browser.eval("document.getElementById('add-point').click()"));
+    assert_eq!(browser.eval("document.activeElement.classList.contains('points')"), true);
+}
+
+/// The JSON and the PNG are what is shown.
+fn taken_away(browser: &mut Browser, place: &Folder, server: &Server) {
+    let folder = place.root();
+    browser.eval("navigator.clipboard.writeText = async (text) => { window.copied = text; }");
+    browser.eval("document.getElementById('copy').click()");
+    browser.until("window.copied");
+    let line = browser.eval("window.copied");
+    let line: Value = serde_json::from_str(line.as_str().unwrap()).unwrap();
+    assert_eq!([&line["key"], &line["thinking"]], ["a", "It lies on the left."]);
+    let id = server.image(&fs::read(place.at("a.png")).unwrap());
+    assert_eq!(server.mask(&id, line["objects"].clone()).json()["counts"], line["counts"]);
+    let page = json!({"behavior": "allow", "downloadPath": folder});
+    browser.call("Page.setDownloadBehavior", page);
+    browser.eval("document.getElementById('download').click()");
+    browser.until("document.getElementById('download').textContent.startsWith('Downloaded')");
+    let file = place.at("a-mask.png");
+    for _ in 0..1000 {
+        if file.exists() {
+            break;
+        }
+        std::thread::sleep(Duration::from_millis(20));
+    }
+    let size = segzero_datasets::Size::new(420, 210);
+    let shown =
+        segzero_datasets::Mask::from_coco_string(size, line["counts"].as_str().unwrap().as_bytes());
+    assert_eq!(segzero_datasets::Mask::read_png(&fs::read(file).unwrap()).unwrap(), shown.unwrap());
+}
+
+fn looks(browser: &mut Browser) {
+    browser.eval("for (const node of document.querySelectorAll('details')) node.open = true");
+    let mut grounds = Vec::new();
+    for theme in ["light", "dark", "system"] {
+        browser.eval("document.getElementById('theme').click()");
+        assert_eq!(browser.eval("document.getElementById('theme').textContent"), theme);
+        grounds.push(browser.eval("getComputedStyle(document.body).backgroundColor"));
+        let contrast = browser.faint_texts();
+        assert!(contrast["seen"].as_u64().unwrap() > 20, "{contrast}");
+        assert_eq!(contrast["faint"], json!([]), "{theme}");
+    }
+    assert_ne!(grounds[0], grounds[1]);
+    for width in [1280, 390] {
+        browser.resize(width, 900);
+        let wide = browser.eval("document.documentElement.scrollWidth").as_u64().unwrap();
+        assert!(wide <= u64::from(width), "{wide} > {width}");
+    }
+    let unnamed = "[...document.querySelectorAll('button, textarea, input')].filter((node) => \
+                   !node.closest('[hidden]') && !node.getAttribute('aria-label') && \
+                   !node.innerText.trim() && !node.labels?.length).length";
+    assert_eq!(browser.eval(unnamed), 0, "every control has a name");
+}
+
+/// A network of random weights reasons without end; it is heard, and stopped.
+#[test]
+fn the_page_streams_and_stops() {
+    let place = place();
+    let Some(mut browser) = Browser::start() else { return };
+    let server = thinking(&place, &["--max-new-tokens", "20000", "--temperature", "1"]);
+    open(&mut browser, &server, &place.at("a.png"));
+    browser.eval("document.getElementById('question').value = 'the dog'");
+    browser.eval("document.getElementById('ask').click()");
+    browser.until("document.getElementById('thinking').textContent.length > 20");
+    assert_eq!(browser.eval("document.getElementById('stop').hidden"), false);
+    // Meanwhile a point has its mask.
+    let place = at(&mut browser, [100.0, 100.0]);
+    browser.click(place, 1, 0);
+    browser.until(&format!("{DRAWN} > 0"));
+    browser.eval("document.getElementById('stop').click()");
+    browser.until("!document.body.classList.contains('asking')");
+    assert_eq!(browser.eval("document.getElementById('problem').hidden"), true);
+    assert_eq!(browser.complaints, [""; 0]);
 }

@@ -17,6 +17,8 @@ pub struct Browser {
     next: u64,
     /// Errors and warnings that pages logged, and exceptions that nobody caught.
     pub complaints: Vec<String>,
+    /// Addresses that pages asked for.
+    pub requests: Vec<String>,
     _folder: tempfile::TempDir,
 }
 
@@ -59,13 +61,14 @@ impl Browser {
             session: None,
             next: 0,
             complaints: Vec::new(),
+            requests: Vec::new(),
             _folder: folder,
         };
         let target = browser.call("Target.createTarget", json!({"url": "about:blank"}));
         let target = json!({"targetId": target["targetId"], "flatten": true});
         let attached = browser.call("Target.attachToTarget", target);
         browser.session = attached["sessionId"].as_str().map(str::to_owned);
-        for domain in ["Page.enable", "Runtime.enable", "Log.enable"] {
+        for domain in ["Page.enable", "Runtime.enable", "Log.enable", "Network.enable"] {
             browser.call(domain, json!({}));
         }
         Some(browser)
@@ -86,6 +89,9 @@ impl Browser {
         };
         if complains {
             self.complaints.push(params.to_string());
+        }
+        if message["method"] == "Network.requestWillBeSent" {
+            self.requests.extend(params["request"]["url"].as_str().map(str::to_owned));
         }
         message
     }
@@ -110,8 +116,56 @@ impl Browser {
     /// Opens a file and waits until it is loaded.
     pub fn open(&mut self, page: &Path) {
         let url = format!("file://{}", page.canonicalize().unwrap().display());
-        self.call("Page.navigate", json!({"url": url.replace(' ', "%20")}));
+        self.visit(&url.replace(' ', "%20"));
+    }
+
+    /// Opens an address and waits until it is loaded.
+    pub fn visit(&mut self, url: &str) {
+        self.call("Page.navigate", json!({ "url": url }));
         while self.eval("document.readyState") != "complete" {}
+    }
+
+    /// Waits until an expression holds. A page where it never does is ended by the browser's end.
+    pub fn until(&mut self, expression: &str) {
+        while self.eval(&format!("Boolean({expression})")) != true {
+            std::thread::sleep(std::time::Duration::from_millis(20));
+        }
+    }
+
+    /// Puts a file into a file input.
+    pub fn choose(&mut self, selector: &str, file: &Path) {
+        let root = self.call("DOM.getDocument", json!({}));
+        let query = json!({"nodeId": root["root"]["nodeId"], "selector": selector});
+        let node = self.call("DOM.querySelector", query);
+        let files = json!({"nodeId": node["nodeId"], "files": [file]});
+        self.call("DOM.setFileInputFiles", files);
+    }
+
+    /// Presses the left button at one place, moves, and lets go at another.
+    pub fn drag(&mut self, from: [f64; 2], to: [f64; 2]) {
+        let between = |i: usize, t: f64| from[i] + (to[i] - from[i]) * t;
+        let path = (0..=4).map(|step| [0, 1].map(|i| between(i, f64::from(step) / 4.0)));
+        self.mouse("mousePressed", from, json!({}));
+        path.for_each(|at| self.mouse("mouseMoved", at, json!({})));
+        self.mouse("mouseReleased", to, json!({}));
+    }
+
+    /// Clicks, with modifiers as the DevTools protocol counts them (Shift is 8).
+    pub fn click(&mut self, at: [f64; 2], clicks: u32, modifiers: u32) {
+        for count in 1..=clicks {
+            let more = json!({"clickCount": count, "modifiers": modifiers});
+            self.mouse("mousePressed", at, more.clone());
+            self.mouse("mouseReleased", at, more);
+        }
+    }
+
+    fn mouse(&mut self, kind: &str, [x, y]: [f64; 2], more: Value) {
+        let mut params =
+            json!({"type": kind, "x": x, "y": y, "button": "left", "buttons": 1, "clickCount": 1});
+        for (name, value) in more.as_object().unwrap() {
+            params[name] = value.clone();
+        }
+        self.call("Input.dispatchMouseEvent", params);
     }
 
     /// The value of a JavaScript expression; of a promise, what it comes to.
@@ -128,6 +182,7 @@ impl Browser {
             "Enter" => (13, "\r"),
             "Tab" => (9, ""),
             "Escape" => (27, ""),
+            "Delete" => (46, ""),
             "ArrowLeft" => (37, ""),
             "ArrowUp" => (38, ""),
             "ArrowRight" => (39, ""),

@@ -58,7 +58,13 @@ impl Server {
     }
 
     /// A request's head.
-    pub fn head(&self, method: &str, path: &str, headers: &[(&str, &str)], length: usize) -> String {
+    pub fn head(
+        &self,
+        method: &str,
+        path: &str,
+        headers: &[(&str, &str)],
+        length: usize,
+    ) -> String {
         let mut head = format!("{method} {path} HTTP/1.1\r\nConnection: close\r\n");
         if !headers.iter().any(|(name, _)| *name == "Host") {
             head += &format!("Host: {}\r\n", self.host);

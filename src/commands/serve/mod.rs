@@ -113,7 +113,8 @@ pub fn run(args: Args) -> Result<ExitCode, Failure> {
 fn listen(args: &Args) -> Result<TcpListener, Failure> {
     let place = (args.host.as_str(), args.port);
     let refused = |error: std::io::Error| {
-        let failure = Failure::new(format_args!("could not listen at `{}:{}`: {error}", place.0, place.1));
+        let failure =
+            Failure::new(format_args!("could not listen at `{}:{}`: {error}", place.0, place.1));
         failure.hint("`--port 0` takes any port that is free; `--host` must be this machine's")
     };
     let addresses: Vec<_> = place.to_socket_addrs().map_err(refused)?.collect();

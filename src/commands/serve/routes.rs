@@ -187,7 +187,8 @@ async fn ask(request: Request<Incoming>, id: &str, shared: &Shared) -> Answered 
     let picture = kept(id, shared)?;
     let (events, lines) = mpsc::unbounded_channel();
     let told = events.clone();
-    let ahead = shared.queue.push(Job::Ask(AskJob { picture, question, key: asked.key, events }))?;
+    let ahead =
+        shared.queue.push(Job::Ask(AskJob { picture, question, key: asked.key, events }))?;
     // The worker may have sent its first line before this one; the page minds neither order.
     let _ = told.send(super::worker::line(&Event::Queued { ahead }));
     Ok(typed_as("application/x-ndjson", Answer::Stream(lines)))

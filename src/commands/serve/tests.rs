@@ -62,7 +62,10 @@ fn pages_of_others_cannot_send_anything() {
     };
     assert_eq!(post(&[]), Ok(()), "a program that is no browser");
     assert_eq!(post(&[("origin", "http://localhost:8080")]), Ok(()));
-    assert_eq!(post(&[("origin", "http://localhost:8080"), ("sec-fetch-site", "same-origin")]), Ok(()));
+    assert_eq!(
+        post(&[("origin", "http://localhost:8080"), ("sec-fetch-site", "same-origin")]),
+        Ok(())
+    );
     for headers in [
         &[("origin", "http://localhost:9090")][..],
         &[("origin", "http://127.0.0.1:8080")],
@@ -88,7 +91,8 @@ fn what_a_form_could_send_is_refused() {
     for kind in ["image/png", "IMAGE/JPEG", "application/json; charset=utf-8"] {
         assert!(typed(&with(kind), &accepted).is_ok(), "{kind}");
     }
-    let forms = ["text/plain", "multipart/form-data; boundary=image/", "application/x-www-form-urlencoded"];
+    let forms =
+        ["text/plain", "multipart/form-data; boundary=image/", "application/x-www-form-urlencoded"];
     for kind in forms.into_iter().chain(["", "application/jsonp"]) {
         assert!(typed(&with(kind), &accepted).is_err(), "{kind}");
     }
@@ -187,9 +191,12 @@ fn what_cannot_be_meant_is_refused() {
     for text in [r#"{"objects": []}"#, r#"{"objects": [{"points": [[1e7, 0]]}]}"#] {
         assert_eq!(check(text).unwrap_err().status, StatusCode::BAD_REQUEST);
     }
-    let many = |count| Wanted { objects: vec![Object { points: vec![[0.0; 2]; 8], ..Object::default() }; count] };
+    let many = |count| Wanted {
+        objects: vec![Object { points: vec![[0.0; 2]; 8], ..Object::default() }; count],
+    };
     assert!(many(32).check().is_ok() && many(33).check().is_err() && many(65).check().is_err());
-    for text in [r#"{"objects": [{"points": [[1e999, 0]]}]}"#, r#"{"objects": [], "x": 1}"#, "[1]"] {
+    for text in [r#"{"objects": [{"points": [[1e999, 0]]}]}"#, r#"{"objects": [], "x": 1}"#, "[1]"]
+    {
         assert!(serde_json::from_str::<Wanted>(text).is_err(), "{text}");
     }
     let asked = |text: &str| Question { question: text.to_owned(), key: String::new() };

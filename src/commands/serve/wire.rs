@@ -100,12 +100,7 @@ pub enum Event<'a> {
     /// The next piece of the reply.
     Text { text: &'a str },
     /// The reply, read.
-    Answer {
-        text: &'a str,
-        thinking: Option<&'a str>,
-        objects: Vec<Object>,
-        repairs: &'a [Repair],
-    },
+    Answer { text: &'a str, thinking: Option<&'a str>, objects: Vec<Object>, repairs: &'a [Repair] },
     /// The mask of what was answered.
     Mask(Masked),
     /// There is no mask.

@@ -91,17 +91,20 @@ impl Worker {
         let view = self.pipeline.view(&job.picture.rgb)?;
         let question = Question { key: &job.key, text: &job.question, view: &view };
         let streamed = self.pipeline.stream(&question, |text| {
-            if queue.is_over() {
-                return Err(Failure::new("the server is stopping"));
+            if queue.is_over() || job.events.is_closed() {
+                return Err(Failure::new("nobody listens any longer"));
             }
             // Others need not wait for the end of a long reply to see a mask.
             if let Some(job) = queue.next_quick() {
                 self.quick(job);
             }
-            send(&Event::Text { text })
+            if text.is_empty() { Ok(()) } else { send(&Event::Text { text }) }
         });
         if job.events.is_closed() {
             return Ok(());
+        }
+        if queue.is_over() {
+            return Err(Refusal::busy("the server is stopping"));
         }
         let (text, _) = streamed.map_err(|failure| self.no_reply(failure))?;
         let found = self.pipeline.read(&view, &text).map_err(|failure| {

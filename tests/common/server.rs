@@ -36,7 +36,7 @@ impl Server {
         let mut line = String::new();
         BufReader::new(child.stdout.take().unwrap()).read_line(&mut line).unwrap();
         let origin = line.trim().trim_end_matches('/').to_owned();
-        let host = origin.strip_prefix("http://").expect("the address").to_owned();
+        let host = origin.strip_prefix("http://").unwrap().to_owned();
         Self { child, origin, host }
     }
 

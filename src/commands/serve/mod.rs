@@ -75,7 +75,7 @@ pub fn run(args: Args) -> Result<ExitCode, Failure> {
     let queue = Arc::new(Queue::default());
     let is_loopback = address.ip().is_loopback();
     let shared = Shared {
-        names: if is_loopback { Names::Loopback } else { Names::Open(args.host.clone()) },
+        names: if is_loopback { Names::Loopback } else { Names::Open(args.host) },
         options,
         patience,
         reader: Reader::new(patience),

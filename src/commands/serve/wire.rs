@@ -149,7 +149,13 @@ impl Options {
                 (None, Some(_)) => Reasoner::Recorded,
                 (None, None) => Reasoner::None,
             },
-            reasoner_name: asking.reasoner.as_deref().and_then(name),
+            reasoner_name: asking.reasoner.as_deref().and_then(|reasoner| {
+                // Where an endpoint is, is nobody else's business.
+                match reasoner.contains("://") {
+                    true => asking.endpoint_model.clone().or(Some("an endpoint".to_owned())),
+                    false => name(reasoner),
+                }
+            }),
             segmenter: asking.segmenter.as_deref().and_then(name),
             upload_bytes: UPLOAD_BYTES,
         }

@@ -39,12 +39,15 @@ struct Row {
     image: String,
     sha256: String,
     text: String,
-    /// Box and points of each object; none of a reply that cannot be read.
-    objects: Option<Vec<([f64; 4], Vec<[f64; 2]>)>>,
+    /// None of a reply that cannot be read.
+    objects: Option<Vec<Object>>,
     counts: Option<String>,
     intersection: u64,
     union: u64,
 }
+
+/// Box and points, in pixels of the image.
+type Object = ([f64; 4], Vec<[f64; 2]>);
 
 fn fixture(name: &str) -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/fixtures/pipeline").join(name)

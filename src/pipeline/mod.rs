@@ -155,6 +155,11 @@ impl Pipeline {
         })
     }
 
+    /// Whether those who are asked are elsewhere.
+    pub fn is_remote(&self) -> bool {
+        self.replies.as_ref().is_some_and(Replies::is_remote)
+    }
+
     /// The image as it is asked about.
     ///
     /// # Errors

@@ -125,7 +125,8 @@ impl Remote {
         failure.map_or(Ok(reply.text), Err)
     }
 
-    /// So many replies to each question, all questions at once: the endpoint works on them together.
+    /// So many replies to each question, one after the other: who wants several at once asks from as
+    /// many threads.
     pub fn ask(
         &self,
         questions: &[(&Rgb, &str)],
@@ -139,12 +140,7 @@ impl Remote {
             let choices = self.endpoint.ask(image, text, &options)?;
             Ok(choices.into_iter().map(|choice| choice.text).collect())
         };
-        std::thread::scope(|scope| {
-            let asked = questions.iter().map(|&question| scope.spawn(move || one(question)));
-            let asked: Vec<_> = asked.collect();
-            let heard = asked.into_iter().map(|thread| thread.join());
-            heard.map(|reply| reply.unwrap_or_else(|p| std::panic::resume_unwind(p))).collect()
-        })
+        questions.iter().copied().map(one).collect()
     }
 }
 

@@ -99,6 +99,11 @@ impl Replies {
         Ok(Self::Model { reasoner: Box::new(reasoner), options })
     }
 
+    /// Whether those who are asked are elsewhere.
+    pub fn is_remote(&self) -> bool {
+        matches!(self, Self::Remote(_))
+    }
+
     /// What it is.
     pub fn describe(&self) -> Value {
         match self {

@@ -62,6 +62,10 @@ pub struct Args {
     #[arg(long, default_value_t = 8, value_name = "N", help_heading = "Run",
           value_parser = clap::value_parser!(u16).range(1..))]
     batch: u16,
+    /// Queries that an endpoint is asked at once.
+    #[arg(long, default_value_t = 8, value_name = "N", help_heading = "Run",
+          value_parser = clap::value_parser!(u16).range(1..=1024))]
+    concurrency: u16,
     /// Ask those again that have no mask.
     #[arg(long, help_heading = "Run")]
     retry_failed: bool,
@@ -115,9 +119,14 @@ fn ask_all(
     done: &[bool],
     journal: &mut Journal,
 ) -> Result<(), Failure> {
+    // An endpoint makes batches of its own, of whoever asks at the moment.
+    let (batch, concurrency) = match pipeline.is_remote() {
+        true => (1, args.concurrency),
+        false => (args.batch, 1),
+    };
     let manner = Manner {
-        batch: usize::from(args.batch),
-        concurrency: 1,
+        batch: usize::from(batch),
+        concurrency: usize::from(concurrency),
         samples: usize::from(args.samples),
         choose: args.choose,
     };

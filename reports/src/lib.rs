@@ -15,3 +15,6 @@ pub use overlay::{Marks, overlay};
 pub use preview::{Card, Page, Picture, Prediction, Said};
 pub use sheet::{Sheet, SheetOptions};
 pub use write::write_whole;
+
+/// A script for pages: `runLengths(text)`, the runs of COCO's compressed string, background first.
+pub const RUN_LENGTHS: &str = include_str!("runs.js");

@@ -5,6 +5,7 @@ use std::path::Path;
 use super::data::Data;
 use super::html::Link;
 use super::{Chosen, Gallery, Report, changes};
+use crate::RUN_LENGTHS;
 use crate::figures::{DrawError, Figure, Series, Theme, figures};
 use crate::frame::{PageError, escape, filled, json_in_script, save};
 use crate::pictures::{Images, place};
@@ -74,7 +75,7 @@ impl Report {
             ("sources", self.sources()),
             ("links", linked(links)),
             ("style", include_str!("page.css").to_owned()),
-            ("script", include_str!("page.js").to_owned()),
+            ("script", format!("{}\n{RUN_LENGTHS}", include_str!("page.js"))),
             ("data", data),
         ];
         let part = |name: &str| {

@@ -29,11 +29,12 @@ const WORDS_BYTES: usize = 64 << 10;
 const RUNS_BYTES: usize = 16 << 20;
 
 /// The page: address, type and content.
-const PAGE: [(&str, &str, &str); 8] = [
+const PAGE: [(&str, &str, &str); 9] = [
     ("", "text/html; charset=utf-8", include_str!("page/index.html")),
     ("page.css", "text/css; charset=utf-8", include_str!("page/page.css")),
     ("page.js", "text/javascript; charset=utf-8", include_str!("page/page.js")),
     ("stage.js", "text/javascript; charset=utf-8", include_str!("page/stage.js")),
+    ("runs.js", "text/javascript; charset=utf-8", segzero_reports::RUN_LENGTHS),
     ("mask.js", "text/javascript; charset=utf-8", include_str!("page/mask.js")),
     ("reply.js", "text/javascript; charset=utf-8", include_str!("page/reply.js")),
     ("server.js", "text/javascript; charset=utf-8", include_str!("page/server.js")),

@@ -4,22 +4,6 @@
 const TINT = [255, 46, 136, 107];
 const EDGE = [255, 46, 136, 255];
 
-// Six bits a character, differences from the third run on; columns from left to right.
-export function runLengths(text) {
-  const runs = [];
-  for (let i = 0; i < text.length;) {
-    let value = 0, shift = 0, code;
-    do {
-      code = text.charCodeAt(i++) - 48;
-      value |= (code & 31) << shift;
-      shift += 5;
-    } while (code & 32);
-    if (code & 16) value |= -1 << shift;
-    runs.push(runs.length > 2 ? value + runs[runs.length - 2] : value);
-  }
-  return runs;
-}
-
 // A byte for each pixel, column by column.
 export function bitmap({ size: [height, width], counts }) {
   const pixels = new Uint8Array(width * height);

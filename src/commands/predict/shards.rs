@@ -67,7 +67,9 @@ impl<'a> Run<'a> {
         let mut options = self.options.clone();
         let own = ["/shard", "/units", "/data/source/root", "/data/source/images"];
         let places = ["/asking/reasoner", "/asking/reply", "/asking/segmenter", "/asking/template"];
-        for path in own.into_iter().chain(places).chain(["/asking/device"]) {
+        for path in
+            own.into_iter().chain(places).chain(["/asking/device", "/resolved/reasoner/endpoint"])
+        {
             if let Some(value) = options.pointer_mut(path) {
                 *value = Value::Null;
             }

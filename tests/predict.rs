@@ -138,6 +138,15 @@ fn a_run_that_was_killed_goes_on() {
     let said = format!("{units} of {units} were answered by an earlier run");
     assert!(text(&again.stderr).contains(&said), "{}", text(&again.stderr));
     assert_eq!(place.files("whole"), whole);
+    // What is damaged elsewhere than at the end is not cut off with all that follows.
+    let sound = String::from_utf8(journal).unwrap();
+    let damaged = sound.replacen("{\"at\":2", "{\"at\":x", 1);
+    assert_ne!(damaged, sound);
+    let path = place.data.at("whole/journal.jsonl");
+    fs::write(&path, &damaged).unwrap();
+    assert_refused(&place.run("whole", &["--batch", "3"]), &["journal.jsonl", "line 3"]);
+    assert_eq!(fs::read_to_string(&path).unwrap(), damaged);
+    fs::write(&path, &sound).unwrap();
     assert_refused(
         &place.run("whole", &["--batch", "3", "--parser", "reference"]),
         &["whole", "asking.parser was \"robust\" and is \"reference\""],

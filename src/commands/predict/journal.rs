@@ -73,24 +73,32 @@ impl Journal {
         }
         let mut journal =
             Self { folder: folder.to_owned(), file, lines: vec![None; units], end: 0 };
-        journal.read().map_err(not_written(&path))?;
+        journal.read(&path)?;
         Ok(journal)
     }
 
-    /// Finds the lines that are whole, and cuts off one that was torn.
-    fn read(&mut self) -> std::io::Result<()> {
+    /// Finds the lines, and cuts off the last where it was torn.
+    fn read(&mut self, path: &Path) -> Result<(), Failure> {
         let mut reader = BufReader::new(&self.file);
-        let mut line = String::new();
-        // A line that was torn in the middle of a character is no text either.
-        while reader.read_line(&mut line).unwrap_or(0) > 0 && line.ends_with('\n') {
-            let Ok(entry) = serde_json::from_str::<Entry>(&line) else { break };
+        let mut line = Vec::new();
+        for number in 1.. {
+            line.clear();
+            let read = reader.read_until(b'\n', &mut line);
+            read.map_err(|error| Failure::from(Error::new(path, error)))?;
+            if line.last() != Some(&b'\n') {
+                break;
+            }
+            let entry: Entry = serde_json::from_slice(&line).map_err(|error| {
+                let at = path.display();
+                Failure::new(format_args!("could not read `{at}`: line {number}: {error}"))
+                    .hint("remove this line to have its query asked again")
+            })?;
             if let Some(place) = self.lines.get_mut(entry.at) {
                 *place = Some((self.end, matches!(entry.outcome, Outcome::Failure(_))));
             }
             self.end += line.len() as u64;
-            line.clear();
         }
-        self.file.set_len(self.end)
+        self.file.set_len(self.end).map_err(not_written(path))
     }
 
     /// For each unit whether it was answered; failures are not, where they are to be asked again.

@@ -1,43 +1,40 @@
 //! What a run came to, in numbers.
 
-use std::collections::BTreeMap;
 use std::fmt::{Display, Formatter};
 
-use serde::{Deserialize, Serialize};
+use segzero_eval::Heard;
+use serde::Serialize;
 
 use super::entry::{Entry, Outcome, Seconds};
 use crate::masks::repair_name;
 
 /// What a run came to.
-#[derive(Debug, Default, Serialize, Deserialize)]
+#[derive(Debug, Default, Serialize)]
 pub struct Summary {
-    /// Units that were asked.
-    pub units: usize,
+    /// Units that were asked, failures and repairs by name.
+    #[serde(flatten)]
+    heard: Heard,
     /// Units with a mask.
-    pub predictions: usize,
-    /// Units without one, by reason.
-    pub failures: BTreeMap<String, usize>,
-    /// Replies that had to be repaired, by what was wrong.
-    pub repairs: BTreeMap<String, usize>,
+    predictions: u64,
     /// Sums over the units.
-    pub seconds: Seconds,
+    seconds: Seconds,
 }
 
 impl Summary {
     /// Counts a unit.
     pub fn add(&mut self, entry: &Entry) {
-        self.units += 1;
+        self.heard.units += 1;
         self.seconds.reply += entry.seconds.reply;
         self.seconds.mask += entry.seconds.mask;
         match &entry.outcome {
             Outcome::Prediction(line) => {
                 self.predictions += 1;
                 for repair in &line.repairs {
-                    *self.repairs.entry(repair_name(repair)).or_default() += 1;
+                    *self.heard.repairs.entry(repair_name(repair)).or_default() += 1;
                 }
             }
             Outcome::Failure(failed) => {
-                *self.failures.entry(failed.failure.clone()).or_default() += 1;
+                *self.heard.failures.entry(failed.failure.clone()).or_default() += 1;
             }
         }
     }
@@ -45,19 +42,9 @@ impl Summary {
 
 impl Display for Summary {
     fn fmt(&self, f: &mut Formatter<'_>) -> std::fmt::Result {
-        let list = |counts: &BTreeMap<String, usize>| {
-            let counts: Vec<String> =
-                counts.iter().map(|(name, n)| format!("{n} {name}")).collect();
-            counts.join(", ")
-        };
-        let Self { units, predictions, failures, repairs, seconds } = self;
-        write!(f, "{predictions} of {units} have a mask")?;
-        if !failures.is_empty() {
-            write!(f, "; without one: {}", list(failures))?;
-        }
-        if !repairs.is_empty() {
-            write!(f, "; repaired: {}", list(repairs))?;
-        }
+        let Self { heard, predictions, seconds } = self;
+        write!(f, "{predictions} of {} have a mask", heard.units)?;
+        heard.lines().iter().try_for_each(|line| write!(f, "; {line}"))?;
         let Seconds { reply, mask } = seconds;
         write!(f, "; {reply:.1} s for replies, {mask:.1} s for masks")
     }

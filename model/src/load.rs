@@ -3,7 +3,7 @@
 
 use std::collections::BTreeSet;
 
-use burn::module::Param;
+use burn::module::{Param, ParamId};
 use burn::tensor::{DType, Device, Tensor, TensorData};
 use half::{bf16, f16};
 use safetensors::Dtype;
@@ -52,6 +52,28 @@ impl Placement {
     }
 }
 
+/// A parameter of a network and what it is in files.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Named {
+    /// Which of the network's tensors.
+    pub id: ParamId,
+    /// Its canonical name.
+    pub name: String,
+    /// Its shape in files.
+    pub shape: Vec<usize>,
+    /// How it is kept.
+    pub form: Form,
+}
+
+/// How a tensor of a network holds a parameter.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Form {
+    /// The same numbers in the same order; the shape may be another.
+    Same,
+    /// The kernel `[inputs, outputs, 2, 2]` as the matrix `[2 x 2 x outputs, inputs]`.
+    Spread,
+}
+
 /// Hands parameters of a checkpoint to the layers that ask for them.
 #[derive(Debug)]
 pub struct Loader<'a> {
@@ -59,6 +81,7 @@ pub struct Loader<'a> {
     checkpoint: Option<&'a Checkpoint>,
     placement: Placement,
     asked: Vec<(String, Vec<usize>)>,
+    named: Vec<Named>,
     ignored: Vec<String>,
 }
 
@@ -66,19 +89,44 @@ impl<'a> Loader<'a> {
     /// Loads from a checkpoint.
     pub fn new(checkpoint: &'a Checkpoint, placement: Placement) -> Self {
         let checkpoint = Some(checkpoint);
-        Self { checkpoint, placement, asked: Vec::new(), ignored: Vec::new() }
+        Self { checkpoint, placement, asked: Vec::new(), named: Vec::new(), ignored: Vec::new() }
     }
 
     /// Lists what a network asks for: layers get tensors of one element, and [`Loader::asked`] the
     /// names and shapes.
     pub fn listing() -> Loader<'static> {
         let placement = Placement { device: Device::flex(), packs: true, format: Format::F32 };
-        Loader { checkpoint: None, placement, asked: Vec::new(), ignored: Vec::new() }
+        Loader {
+            checkpoint: None,
+            placement,
+            asked: Vec::new(),
+            named: Vec::new(),
+            ignored: Vec::new(),
+        }
     }
 
     /// Names and shapes asked for so far.
     pub fn asked(self) -> Vec<(String, Vec<usize>)> {
         self.asked
+    }
+
+    /// The tensors that were loaded, as far as Burn sees them.
+    pub fn named(&self) -> &[Named] {
+        &self.named
+    }
+
+    /// A parameter as Burn keeps it.
+    fn keep<const D: usize>(
+        &mut self,
+        name: &str,
+        shape: &[usize],
+        form: Form,
+        tensor: Tensor<D>,
+    ) -> Param<Tensor<D>> {
+        let param = Param::from_tensor(tensor);
+        let (name, shape) = (name.to_owned(), shape.to_vec());
+        self.named.push(Named { id: param.id, name, shape, form });
+        param
     }
 
     /// Where the weights go.
@@ -111,7 +159,8 @@ impl<'a> Loader<'a> {
         let Some(view) = self.ask(name, &shape)? else {
             return Ok(Param::from_tensor(Tensor::zeros([1; D], &self.placement.device)));
         };
-        Ok(Param::from_tensor(Tensor::from_data(self.data(&view, &shape)?, self.options())))
+        let tensor = Tensor::from_data(self.data(&view, &shape)?, self.options());
+        Ok(self.keep(name, &shape, Form::Same, tensor))
     }
 
     /// The numbers of a parameter, in the memory of this machine; none where parameters are only
@@ -156,7 +205,7 @@ impl<'a> Loader<'a> {
         let shape = [inputs, outputs, 4];
         let kernel: Tensor<3> = Tensor::from_data(TensorData::new(numbers, shape), self.options());
         let matrix = kernel.permute([2, 1, 0]).reshape([4 * outputs, inputs]);
-        Ok(Matrix::Dense(Param::from_tensor(matrix)))
+        Ok(Matrix::Dense(self.keep(name, &[inputs, outputs, 2, 2], Form::Spread, matrix)))
     }
 
     fn folded(
@@ -173,8 +222,8 @@ impl<'a> Loader<'a> {
             let weights = pack(&view, shape, format)?;
             return Ok(Matrix::Packed(PackedMatrix { weights }));
         }
-        let data = self.data(&view, &shape)?;
-        Ok(Matrix::Dense(Param::from_tensor(Tensor::from_data(data, self.options()))))
+        let tensor = Tensor::from_data(self.data(&view, &shape)?, self.options());
+        Ok(Matrix::Dense(self.keep(name, on_disk, Form::Same, tensor)))
     }
 
     /// The parameter of this name, checked; none where parameters are only listed.

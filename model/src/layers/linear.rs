@@ -13,6 +13,8 @@ use crate::packed::Packed;
 pub struct Linear {
     weight: Matrix,
     bias: Option<Param<Tensor<1>>>,
+    /// Outputs that share a number of the bias: the four pixels of a transposed convolution.
+    shared: usize,
 }
 
 impl Linear {
@@ -27,7 +29,7 @@ impl Linear {
     ) -> Result<Self, Error> {
         let weight = loader.matrix(&format!("{name}.weight"), [outputs, inputs])?;
         let bias = Some(loader.vector(&format!("{name}.bias"), outputs)?);
-        Ok(Self { weight, bias })
+        Ok(Self { weight, bias, shared: 1 })
     }
 
     /// Loads `{name}.weight`; there is no bias.
@@ -39,7 +41,7 @@ impl Linear {
         name: &str,
         shape: [usize; 2],
     ) -> Result<Self, Error> {
-        Ok(Self { weight: loader.matrix(&format!("{name}.weight"), shape)?, bias: None })
+        Ok(Self { weight: loader.matrix(&format!("{name}.weight"), shape)?, bias: None, shared: 1 })
     }
 
     /// Loads the kernel `{name}.weight` `[outputs, ..]` of a convolution without bias: a linear layer
@@ -48,7 +50,7 @@ impl Linear {
     /// # Errors
     /// Where it is missing or of another shape.
     pub fn load_kernel(loader: &mut Loader, name: &str, shape: &[usize]) -> Result<Self, Error> {
-        Ok(Self { weight: loader.kernel(&format!("{name}.weight"), shape)?, bias: None })
+        Ok(Self { weight: loader.kernel(&format!("{name}.weight"), shape)?, bias: None, shared: 1 })
     }
 
     /// Loads the kernel `{name}.weight` `[outputs, ..]` and `{name}.bias` of a convolution: a linear
@@ -62,7 +64,8 @@ impl Linear {
         shape: &[usize],
     ) -> Result<Self, Error> {
         let bias = Some(loader.vector(&format!("{name}.bias"), shape[0])?);
-        Ok(Self { weight: loader.kernel(&format!("{name}.weight"), shape)?, bias })
+        let weight = loader.kernel(&format!("{name}.weight"), shape)?;
+        Ok(Self { weight, bias, shared: 1 })
     }
 
     /// Loads the kernel `{name}.weight` `[inputs, outputs, 2, 2]` and `{name}.bias` of a transposed
@@ -76,15 +79,14 @@ impl Linear {
         [inputs, outputs]: [usize; 2],
     ) -> Result<Self, Error> {
         let weight = loader.spread_kernel(&format!("{name}.weight"), [inputs, outputs])?;
-        let bias = loader.vector(&format!("{name}.bias"), outputs)?.val();
-        let bias = bias.repeat_dim(0, 4);
-        Ok(Self { weight, bias: Some(Param::from_tensor(bias)) })
+        let bias = Some(loader.vector(&format!("{name}.bias"), outputs)?);
+        Ok(Self { weight, bias, shared: 4 })
     }
 
     /// The packed weights, and the bias beside them, where the CPU multiplies.
     pub(crate) fn packed(&self) -> Option<(&Packed, Option<Vec<f32>>)> {
         let Matrix::Packed(matrix) = &self.weight else { return None };
-        let bias = self.bias.as_ref().and_then(|bias| bias.val().into_data().try_into_vec().ok());
+        let bias = self.bias().and_then(|bias| bias.into_data().try_into_vec().ok());
         Some((&matrix.weights, bias))
     }
 
@@ -92,12 +94,17 @@ impl Linear {
     pub(crate) fn dense(&self) -> Option<[Vec<f32>; 2]> {
         let Matrix::Dense(weight) = &self.weight else { return None };
         let weight = weight.val().into_data().try_into_vec().ok()?;
-        let bias = self.bias.as_ref()?.val().into_data().try_into_vec().ok()?;
+        let bias = self.bias()?.into_data().try_into_vec().ok()?;
         Some([weight, bias])
+    }
+
+    fn bias(&self) -> Option<Tensor<1>> {
+        let bias = self.bias.as_ref()?.val();
+        Some(if self.shared == 1 { bias } else { bias.repeat_dim(0, self.shared) })
     }
 
     /// `[.., inputs]` to `[.., outputs]`.
     pub fn forward<const D: usize>(&self, x: Tensor<D>) -> Tensor<D> {
-        self.weight.multiply(x, self.bias.as_ref().map(Param::val))
+        self.weight.multiply(x, self.bias())
     }
 }

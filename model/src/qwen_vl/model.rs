@@ -10,7 +10,7 @@ use super::position::{Positions, positions};
 use super::rope::Rotation;
 use super::vision::VisionTower;
 use crate::checkpoint::{Checkpoint, Error};
-use crate::load::{Loader, Placement};
+use crate::load::{Loader, Named, Placement};
 
 /// What is asked: tokens, among them one image token for every merged patch of the images.
 #[derive(Clone, Debug, Default)]
@@ -98,10 +98,23 @@ impl QwenVl {
         config: Config,
         placement: Placement,
     ) -> Result<Self, Error> {
+        Ok(Self::load_named(checkpoint, config, placement)?.0)
+    }
+
+    /// As [`QwenVl::load`], with the names of its tensors: what is to be trained.
+    ///
+    /// # Errors
+    /// As [`QwenVl::load`].
+    pub fn load_named(
+        checkpoint: &Checkpoint,
+        config: Config,
+        placement: Placement,
+    ) -> Result<(Self, Vec<Named>), Error> {
         let mut loader = Loader::new(checkpoint, placement.clone());
         let model = Self::build(&mut loader, config, placement)?;
+        let named = loader.named().to_vec();
         loader.finish()?;
-        Ok(model)
+        Ok((model, named))
     }
 
     fn build(loader: &mut Loader, config: Config, placement: Placement) -> Result<Self, Error> {
@@ -125,6 +138,14 @@ impl QwenVl {
     /// # Errors
     /// Patches that are not the model's.
     pub fn see(&self, image: &Patches) -> Result<Tensor<2>, PromptError> {
+        Ok(self.vision.forward(self.patches(image)?, image.grid))
+    }
+
+    /// The patches `[patches, numbers]` of an image, on the model's device.
+    ///
+    /// # Errors
+    /// Patches that are not the model's.
+    pub fn patches(&self, image: &Patches) -> Result<Tensor<2>, PromptError> {
         let width = self.config.vision.patch_len();
         let count: usize = image.grid.iter().product();
         if image.values.len() != count * width {
@@ -132,8 +153,7 @@ impl QwenVl {
             return Err(PromptError::Patches { expected, found });
         }
         let data = TensorData::new(image.values.clone(), [count, width]);
-        let patches = Tensor::from_data(data, (&self.placement.device, self.placement.dtype()));
-        Ok(self.vision.forward(patches, image.grid))
+        Ok(Tensor::from_data(data, (&self.placement.device, self.placement.dtype())))
     }
 
     /// The embeddings of a prompt, and its positions.
@@ -149,20 +169,30 @@ impl QwenVl {
             return Err(PromptError::Empty);
         }
         let positions = self.positions(prompt)?;
+        let images = prompt.images.iter().map(|image| self.see(image));
+        let images = images.collect::<Result<Vec<_>, _>>()?;
+        Ok(Embedded { embeddings: self.place(prompt, images), positions })
+    }
+
+    /// The embeddings `[1, tokens, hidden]` of a prompt whose images were seen already.
+    pub fn place(&self, prompt: &Prompt, images: Vec<Tensor<2>>) -> Tensor<3> {
         let mut embeddings = self.decoder.embed(&prompt.ids, &self.placement.device);
         let hidden = self.config.text.hidden_size;
         let mut at = 0;
-        for image in &prompt.images {
+        for tokens in images {
             let is_image = |&id: &u32| id == self.config.image_token_id;
             let start = at + prompt.ids[at..].iter().position(is_image).unwrap_or_default();
-            let tokens = self.see(image)?;
             at = start + tokens.dims()[0];
             embeddings = embeddings.slice_assign([start..at, 0..hidden], tokens);
         }
-        Ok(Embedded { embeddings: embeddings.unsqueeze(), positions })
+        embeddings.unsqueeze()
     }
 
-    fn positions(&self, prompt: &Prompt) -> Result<Positions, PromptError> {
+    /// Where the tokens of a prompt stand.
+    ///
+    /// # Errors
+    /// A prompt whose images do not fit.
+    pub fn positions(&self, prompt: &Prompt) -> Result<Positions, PromptError> {
         let merge = self.config.vision.spatial_merge_size;
         let grids: Vec<_> = prompt.images.iter().map(|image| image.grid).collect();
         let image_token = self.config.image_token_id;

@@ -22,6 +22,7 @@ pub struct Cache {
 pub struct LayerCache {
     keys: Option<Tensor<4>>,
     values: Option<Tensor<4>>,
+    grows: bool,
 }
 
 /// Where in the cache the tokens of a step go, and what they may see.
@@ -103,9 +104,15 @@ impl Cache {
 }
 
 impl LayerCache {
+    /// That grows with the tokens, and that gradients go through. Where more sequences follow than there
+    /// were, as many of them in turn share each of those as their beginning.
+    pub(super) fn growing() -> Self {
+        Self { keys: None, values: None, grows: true }
+    }
+
     fn new(shape: [usize; 4], dtype: DType, device: &Device) -> Self {
         let zeros = || Some(Tensor::zeros(shape, (device, dtype)));
-        Self { keys: zeros(), values: zeros() }
+        Self { keys: zeros(), values: zeros(), grows: false }
     }
 
     /// Writes keys and values `[batch, heads, tokens, head]` at `start`, and gives those of all tokens
@@ -116,6 +123,9 @@ impl LayerCache {
         keys: Tensor<4>,
         values: Tensor<4>,
     ) -> [Tensor<4>; 2] {
+        if self.grows {
+            return [append(&mut self.keys, keys), append(&mut self.values, values)];
+        }
         [write(&mut self.keys, start, keys), write(&mut self.values, start, values)]
     }
 
@@ -142,4 +152,21 @@ fn write(place: &mut Option<Tensor<4>>, start: usize, new: Tensor<4>) -> Tensor<
     let seen = whole.clone().slice([0..batch, 0..heads, 0..end, 0..head]);
     *place = Some(whole);
     seen
+}
+
+/// Behind what is there.
+fn append(place: &mut Option<Tensor<4>>, new: Tensor<4>) -> Tensor<4> {
+    let [batch, heads, _, head] = new.dims();
+    let whole = match place.take() {
+        Some(before) => {
+            let [beginnings, _, tokens, _] = before.dims();
+            let each = batch / beginnings;
+            let before = before.unsqueeze_dim::<5>(1);
+            let before = before.expand([beginnings, each, heads, tokens, head]);
+            Tensor::cat(vec![before.reshape([batch, heads, tokens, head]), new], 2)
+        }
+        None => new,
+    };
+    *place = Some(whole.clone());
+    whole
 }

@@ -5,13 +5,14 @@ mod cache;
 mod layer;
 
 use burn::module::Module;
-use burn::tensor::{Device, Tensor};
+use burn::tensor::{Bool, Device, Tensor};
 
 use super::config::Config;
 use super::rope::Rotation;
 use crate::checkpoint::Error;
 use crate::layers::{Matrix, RmsNorm};
 use crate::load::Loader;
+use cache::LayerCache;
 pub use cache::{Cache, Span};
 use layer::Layer;
 
@@ -80,6 +81,32 @@ impl Decoder {
             show(index, &x);
         }
         x
+    }
+
+    /// Number of layers.
+    pub fn depth(&self) -> usize {
+        self.layers.len()
+    }
+
+    /// One layer, on prompts `[prompts, tokens, hidden]` and on what follows them, `[prompts x replies,
+    /// tokens, hidden]`, each with its rotation: the way of gradients, by which a prompt is computed
+    /// once for all of its replies. Where `hidden`, `[prompts x replies, 1, 1, tokens of both]`, is true,
+    /// replies see nothing.
+    pub fn branch(
+        &self,
+        layer: usize,
+        [prompts, replies]: [Tensor<3>; 2],
+        rotations: &[Rotation; 2],
+        hidden: Option<&Tensor<4, Bool>>,
+    ) -> [Tensor<3>; 2] {
+        let mut cache = LayerCache::growing();
+        let layer = &self.layers[layer];
+        let start = prompts.dims()[1];
+        let span = Span { start: 0, hidden: None };
+        let prompts = layer.forward(prompts, &rotations[0], &mut cache, &span);
+        let span = Span { start, hidden: hidden.cloned() };
+        let replies = layer.forward(replies, &rotations[1], &mut cache, &span);
+        [prompts, replies]
     }
 
     /// Logits `[batch, tokens, vocabulary]` of hidden states.

@@ -8,6 +8,7 @@ use burn::module::Module;
 use burn::tensor::{Device, Int, Tensor, TensorData};
 
 use super::config::{Attention, VisionConfig};
+use super::rope::Rotation;
 use crate::checkpoint::Error;
 use crate::layers::{Kernel, Linear, Norm, gelu};
 use crate::load::Loader;
@@ -25,6 +26,24 @@ pub struct VisionTower {
     config: VisionConfig,
     #[module(skip)]
     kernel: Kernel,
+}
+
+/// What the blocks need to know of a frame.
+#[derive(Clone, Debug)]
+pub struct Course {
+    inverse: Vec<usize>,
+    windows: Vec<(usize, usize)>,
+    whole: (usize, usize),
+    unit: usize,
+    rotation: Rotation,
+}
+
+impl Course {
+    /// Patches in the processor's order.
+    fn ordered(&self, x: Tensor<2>) -> Tensor<2> {
+        let device = x.device();
+        permute(x, &self.inverse, self.unit, &device)
+    }
 }
 
 impl VisionTower {
@@ -72,24 +91,47 @@ impl VisionTower {
         frame: [usize; 2],
         mut show: impl FnMut(usize, &dyn Fn() -> Tensor<2>),
     ) -> Tensor<2> {
-        let config = &self.config;
-        let device = patches.device();
-        let order = Order::new(frame, config);
-        let unit = config.merge_len();
-        let whole = [(1, frame[0] * frame[1])];
-        let windows: Vec<_> = order.windows.iter().map(|&(n, len)| (n, len * unit)).collect();
-        let rotation = rotary::rotation(frame, &order, config, &device);
-        let mut x = permute(self.patch_embed.forward(patches), &order.patches, unit, &device);
-        let inverse = order.inverse();
-        for (index, block) in self.blocks.iter().enumerate() {
-            let seen = if self.sees_all(index) { &whole[..] } else { &windows };
-            x = block.forward(x, &rotation, seen);
-            show(index, &|| permute(x.clone(), &inverse, unit, &device));
+        let (mut x, course) = self.begin(patches, frame);
+        for index in 0..self.blocks.len() {
+            x = self.block(index, x, &course);
+            show(index, &|| course.ordered(x.clone()));
         }
+        self.merge(x, &course)
+    }
+
+    /// Number of blocks.
+    pub fn depth(&self) -> usize {
+        self.blocks.len()
+    }
+
+    /// What comes before the blocks: the embedded patches `[patches, hidden]`, window by window, and
+    /// what the blocks need to know of the frame.
+    pub fn begin(&self, patches: Tensor<2>, frame: [usize; 2]) -> (Tensor<2>, Course) {
+        let device = patches.device();
+        let order = Order::new(frame, &self.config);
+        let unit = self.config.merge_len();
+        let windows = order.windows.iter().map(|&(n, len)| (n, len * unit)).collect();
+        let rotation = rotary::rotation(frame, &order, &self.config, &device);
+        let x = permute(self.patch_embed.forward(patches), &order.patches, unit, &device);
+        let whole = (1, frame[0] * frame[1]);
+        (x, Course { inverse: order.inverse(), windows, whole, unit, rotation })
+    }
+
+    /// One block.
+    pub fn block(&self, index: usize, x: Tensor<2>, course: &Course) -> Tensor<2> {
+        let whole = std::slice::from_ref(&course.whole);
+        let seen = if self.sees_all(index) { whole } else { &course.windows };
+        self.blocks[index].forward(x, &course.rotation, seen)
+    }
+
+    /// What comes after the blocks: tokens `[patches / merge², out hidden]` in the processor's order.
+    pub fn merge(&self, x: Tensor<2>, course: &Course) -> Tensor<2> {
+        let device = x.device();
         let [count, width] = x.dims();
+        let unit = course.unit;
         let x = self.merger_norm.forward(x).reshape([count / unit, width * unit]);
         let x = self.merger[1].forward(gelu(self.kernel, self.merger[0].forward(x)));
-        permute(x, &inverse, 1, &device)
+        permute(x, &course.inverse, 1, &device)
     }
 
     fn sees_all(&self, block: usize) -> bool {

@@ -24,6 +24,7 @@ pub mod predictions;
 pub mod prompt;
 pub mod protocol;
 pub mod resample;
+pub mod reward;
 mod row;
 mod run;
 mod score;

@@ -14,6 +14,8 @@ mod tests;
 
 use serde::{Deserialize, Serialize};
 
+pub(crate) use reference::first_braces;
+
 /// Who reads a reply.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, clap::ValueEnum)]
 #[serde(rename_all = "kebab-case")]

@@ -47,11 +47,16 @@ pub(super) fn vision_reasoner(text: &str) -> Result<Answer, Failure> {
 }
 
 /// `{`, one or more characters that are not `}`, and `}`.
-fn first_braces(text: &str) -> Option<&str> {
-    text.match_indices('{').find_map(|(start, _)| {
-        let length = text[start..].find('}')?;
-        (length > 1).then(|| &text[start..=start + length])
-    })
+pub(crate) fn first_braces(text: &str) -> Option<&str> {
+    let mut from = 0;
+    loop {
+        let start = from + text[from..].find('{')?;
+        let end = start + text[start..].find('}')?;
+        if end > start + 1 {
+            return Some(&text[start..=end]);
+        }
+        from = end;
+    }
 }
 
 /// `<think>`, one or more characters that are not `<`, and `</think>`.

@@ -120,9 +120,10 @@ pub struct LossFigures {
     pub kl_loss: f64,
     /// Mean of the entropy, unweighted.
     pub entropy_loss: f64,
-    /// Share of tokens whose ratio was clipped.
+    /// Share of tokens whose ratio was clipped: where the loss is not a mean over tokens, the mean
+    /// of each reply's.
     pub pg_clipfrac: f64,
-    /// Mean of ln p_old - ln p.
+    /// Mean of ln p_old - ln p, over the same.
     pub ppo_kl: f64,
 }
 
@@ -176,6 +177,7 @@ pub fn reply_loss(reply: &Scored, weight: f64, options: &LossOptions) -> (LossFi
     let distances: Vec<f64> =
         reply.log_probs.iter().zip(&reply.old).map(|(new, old)| new - old).collect();
     let whole = distances.iter().sum::<f64>() / length.max(1) as f64;
+    let share = token_share(length, weight, options);
     for at in 0..length {
         let distance = match options.importance_sampling_level {
             ImportanceLevel::Token => distances[at],
@@ -183,8 +185,8 @@ pub fn reply_loss(reply: &Scored, weight: f64, options: &LossOptions) -> (LossFi
         };
         let policy = policy_loss(distance, reply.advantage, options);
         figures.pg_loss += weight * policy.loss;
-        figures.pg_clipfrac += weight * f64::from(u8::from(policy.is_clipped));
-        figures.ppo_kl -= weight * distances[at];
+        figures.pg_clipfrac += share * f64::from(u8::from(policy.is_clipped));
+        figures.ppo_kl -= share * distances[at];
         // Of a whole reply's ratio every token has an equal part, in as many equal losses.
         pull.log_probs[at] += weight * policy.derivative;
         if let Some(reference) = &reply.reference {
@@ -200,6 +202,16 @@ pub fn reply_loss(reply: &Scored, weight: f64, options: &LossOptions) -> (LossFi
     figures.loss = figures.pg_loss + options.beta * figures.kl_loss
         - options.entropy_coef * figures.entropy_loss;
     (figures, pull)
+}
+
+/// The part of a token in figures that are means, also where the loss is a sum.
+fn token_share(length: usize, weight: f64, options: &LossOptions) -> f64 {
+    let of_reply = match options.loss_type {
+        LossType::TokenMean | LossType::SequenceMean => return weight,
+        LossType::SequenceSum => 1.0,
+        LossType::DrGrpo => options.max_completion_length.max(1) as f64,
+    };
+    weight * of_reply / length.max(1) as f64
 }
 
 /// A token's part by the policy, and its derivative by ln p.
@@ -228,7 +240,8 @@ fn divergence(d: f64, options: &LossOptions) -> (f64, f64) {
     let (kl, derivative) = match options.kl_estimator {
         KlEstimator::K1 => (-d, 1.0),
         KlEstimator::K2 => (d * d / 2.0, -d),
-        KlEstimator::K3 => (d.exp() - d - 1.0, 1.0 - d.exp()),
+        // Not exp(d) - 1: that rounds to below d near 0.
+        KlEstimator::K3 => (d.exp_m1() - d, -d.exp_m1()),
         KlEstimator::Abs => (d.abs(), if d == 0.0 { 0.0 } else { -d.signum() }),
     };
     match options.kl_clamp {

@@ -108,9 +108,10 @@ fn plain_of(state: &State) -> State {
     state.iter().map(|tensor| tensor.clone().inner()).collect()
 }
 
-/// Backward from `outputs`, whose derivatives are given.
+/// Backward from `outputs`, whose derivatives are given; of those that depend on nothing that is
+/// trained, there is nothing to go back to.
 pub fn pull(outputs: &[Tensor<3>], derivatives: &[Tensor<3>]) -> Gradients {
-    let parts = outputs.iter().zip(derivatives);
+    let parts = outputs.iter().zip(derivatives).filter(|(output, _)| output.is_tracked());
     let parts = parts.map(|(output, by)| (output.clone() * by.clone()).sum());
     let whole = parts.reduce(|a, b| a + b);
     match whole {

@@ -51,6 +51,8 @@ enum Command {
     Eval(commands::eval::Args),
     /// Score answers to questions about images: ChartQA's and TextVQA's accuracy.
     Vqa(commands::vqa::Args),
+    /// Score replies by the rewards that models are trained with: Seg-Zero's, VisionReasoner's, your own.
+    Reward(commands::reward::Args),
     /// Scores -> a page, tables and figures to put beside a paper.
     Report(commands::report::Args),
     /// Weights: what a model is and needs, whether it is whole; fetch it by name.
@@ -102,6 +104,7 @@ impl Command {
             Self::Predict(args) => commands::predict::run(args),
             Self::Eval(args) => commands::eval::run(args),
             Self::Vqa(args) => commands::vqa::run(args),
+            Self::Reward(args) => commands::reward::run(args),
             Self::Report(args) => commands::report::run(args),
             Self::Model(args) => commands::model::run(args),
             Self::Leaderboard(args) => commands::leaderboard::run(args),

@@ -7,7 +7,7 @@ use std::process::{Command, Stdio};
 
 use common::{Data, segzero, text};
 
-const COMMANDS: [&str; 15] = [
+const COMMANDS: [&str; 16] = [
     "demo",
     "inspect",
     "prep",
@@ -19,6 +19,7 @@ const COMMANDS: [&str; 15] = [
     "compare",
     "protocols",
     "vqa",
+    "reward",
     "report",
     "leaderboard",
     "model",

@@ -14,6 +14,7 @@ pub mod prep;
 pub mod preview;
 pub mod protocols;
 pub mod report;
+pub mod reward;
 pub mod segment;
 pub mod serve;
 pub mod vqa;

@@ -4,7 +4,6 @@
 //! A [`Recipe`] is a list of rewards with weights. [`Recipe::score`] is a pure function of a reply and
 //! a [`Solution`]; it never fails: a reply that cannot be read earns nothing.
 
-mod advantage;
 mod assignment;
 mod python;
 mod recipe;
@@ -19,7 +18,6 @@ use std::fmt::{Display, Formatter};
 
 use serde::{Deserialize, Serialize};
 
-pub use advantage::{EPSILON, advantages};
 pub use recipe::{Misfit, Preset, Recipe, RecipeError, Thresholds, Weighted};
 pub use seg_zero::Keys;
 pub use solution::{NoSolution, Solution, Truth};

@@ -2,6 +2,7 @@
 #![allow(clippy::unwrap_used)] // helpers of tests fail by panicking, as tests do
 
 use proptest::prelude::*;
+use segzero_test_support::fixture;
 
 use super::assignment::largest_sum;
 use super::python::{Value, loads};
@@ -213,22 +214,30 @@ fn names_are_one() {
 }
 
 #[test]
-fn advantages_of_the_notes() {
-    let found = advantages(&[5., 5., 4., 3., 5., 1., 0., 5.]);
-    let expected = [0.75, 0.75, 0.25, -0.25, 0.75, -1.25, -1.75, 0.75];
-    let off = found.iter().zip(expected).map(|(found, expected)| (found - expected).abs());
-    // The deviation is 2, and 1e-6 more in the quotient.
-    assert!(off.fold(0.0, f64::max) < 1e-6);
-    assert_eq!(advantages(&[3.0; 4]), [0.0; 4]);
-    assert_eq!(advantages(&[3.0]), [3.0 / (1.0 + EPSILON)]);
-    assert!(advantages(&[]).is_empty());
-}
-
-#[test]
 fn deep_nesting_ends() {
     let lists = |depth: usize| "[".repeat(depth) + &"]".repeat(depth);
     assert!(loads(&lists(900)).is_some());
     assert_eq!(loads(&lists(100_000)), None);
+}
+
+/// Sums that scipy finds (`fixtures/rewards/generate.py`), up to 120 by 120.
+#[test]
+fn assignments_reach_the_sums_of_scipy() {
+    let path = fixture(env!("CARGO_MANIFEST_DIR"), "rewards/rewards.json");
+    let rewards: serde_json::Value = serde_json::from_slice(&std::fs::read(path).unwrap()).unwrap();
+    let cases: Vec<[u64; 4]> = serde_json::from_value(rewards["assignments"].clone()).unwrap();
+    assert_eq!(cases.len(), 40);
+    for [rows, columns, seed, expected] in cases {
+        let mut state = seed;
+        let mark = |_| {
+            state = state.wrapping_mul(6364136223846793005).wrapping_add(1442695040888963407);
+            let marks = [0, 0, 0, 0, 0, 0, 1, 1, 2, 3];
+            if state.is_multiple_of(3) { 0 } else { marks[(state >> 33) as usize % 10] }
+        };
+        let marks: Vec<u8> = (0..rows * columns).map(mark).collect();
+        let found = largest_sum(&marks, rows as usize, columns as usize);
+        assert_eq!(u64::from(found), expected, "{rows} x {columns}");
+    }
 }
 
 /// The largest sum by trying every assignment.

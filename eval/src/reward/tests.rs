@@ -2,6 +2,7 @@
 #![allow(clippy::unwrap_used)] // helpers of tests fail by panicking, as tests do
 
 use proptest::prelude::*;
+use segzero_datasets::{Bbox, Point};
 use segzero_test_support::fixture;
 
 use super::assignment::largest_sum;
@@ -218,6 +219,23 @@ fn deep_nesting_ends() {
     let lists = |depth: usize| "[".repeat(depth) + &"]".repeat(depth);
     assert!(loads(&lists(900)).is_some());
     assert_eq!(loads(&lists(100_000)), None);
+}
+
+#[test]
+fn solutions_of_both_forms_are_read() {
+    let one = Solution::parse("<box>(0,457),(374,672)</box><points>(50,592),(144,601)</points>");
+    let expected = Truth {
+        bbox: Bbox { x0: 0, y0: 457, x1: 374, y1: 672 },
+        points: vec![Point::new(50, 592), Point::new(144, 601)],
+    };
+    assert_eq!(one, Ok(Solution { objects: vec![expected] }));
+    let two = Solution::parse(
+        r#"[{"bbox_2d": [1, 2, 3, 4], "point_2d": [2, 3]}, {"bbox_2d": [5, 6, 7, 8], "point_2d": [6, 7]}]"#,
+    );
+    assert_eq!(two.map(|two| two.objects.len()), Ok(2));
+    for bad in ["", "<box>(1,2)</box><points>(1,2)</points>", "<box>(1,2),(3,x)</box>", "[1]"] {
+        assert!(Solution::parse(bad).is_err(), "{bad}");
+    }
 }
 
 /// Sums that scipy finds (`fixtures/rewards/generate.py`), up to 120 by 120.

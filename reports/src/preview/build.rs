@@ -6,12 +6,13 @@ use std::path::Path;
 use segzero_datasets::{
     Error, ErrorKind, FillRegime, Geometry, ImageSource, Masks, Query, Sample, Size,
 };
+use segzero_eval::reward::{Solution, Truth};
 use segzero_eval::{Counts, Predictions, Protocol, judge};
 use segzero_prep::image::{Filter, ImageError, Rgb, decode, encode_jpeg, resize};
 use segzero_prep::{Circle, Flags, Target, TargetOptions};
 use serde::Deserialize;
 
-use super::{Card, Picture, Prediction, Said, parse_solution};
+use super::{Card, Picture, Prediction, Said};
 
 /// How cards are made.
 #[derive(Clone, Copy, Debug)]
@@ -203,14 +204,14 @@ impl<'a> Builder<'a> {
     /// The targets of a training set's row: box and points as it states them, radii and flags from
     /// the set's own record of how it was made, where there is one.
     fn trained_on(&self, sample: &Sample, text: &str, frame: Size) -> Result<Vec<Target>, Error> {
-        let Some(answers) = parse_solution(text) else {
+        let Ok(Solution { objects }) = Solution::parse(text) else {
             let expected = "`<box>..</box><points>..</points>` or a JSON list".to_owned();
             let found = format!("`{}`", text.chars().take(80).collect::<String>());
             let kind = ErrorKind::Unexpected { expected, found };
             return Err(named(Error::new("", kind), sample).field("solution"));
         };
         let known = self.provenance.get(&sample.key);
-        let target = |(index, answer): (usize, super::Answered)| {
+        let target = |(index, answer): (usize, Truth)| {
             let made =
                 known.and_then(|known| known.objects.get(index)).map(|object| &object.target);
             let radius_squared = |circle: usize| {
@@ -229,7 +230,7 @@ impl<'a> Builder<'a> {
                 flags: made.map(|target| target.flags).unwrap_or_default(),
             }
         };
-        Ok(answers.into_iter().enumerate().map(target).collect())
+        Ok(objects.into_iter().enumerate().map(target).collect())
     }
 
     fn prediction(

@@ -8,7 +8,6 @@ mod build;
 mod choose;
 mod page;
 mod path;
-mod solution;
 
 pub use crate::frame::PageError;
 pub use crate::pictures::Images;
@@ -18,7 +17,6 @@ pub use choose::choose;
 pub(crate) use choose::mix;
 pub use page::Page;
 pub use path::svg_path;
-pub use solution::{Answered, parse_solution};
 
 use segzero_datasets::{Mask, Size};
 use segzero_prep::Target;

@@ -143,23 +143,6 @@ fn pictures_go_beside_the_page_on_request() {
 }
 
 #[test]
-fn solutions_of_both_forms_are_read() {
-    let one = parse_solution("<box>(0,457),(374,672)</box><points>(50,592),(144,601)</points>");
-    let expected = Answered {
-        bbox: Bbox { x0: 0, y0: 457, x1: 374, y1: 672 },
-        points: vec![Point::new(50, 592), Point::new(144, 601)],
-    };
-    assert_eq!(one, Some(vec![expected]));
-    let two = parse_solution(
-        r#"[{"bbox_2d": [1, 2, 3, 4], "point_2d": [2, 3]}, {"bbox_2d": [5, 6, 7, 8], "point_2d": [6, 7]}]"#,
-    );
-    assert_eq!(two.map(|objects| objects.len()), Some(2));
-    for bad in ["", "<box>(1,2)</box><points>(1,2)</points>", "<box>(1,2),(3,x)</box>", "[1]"] {
-        assert_eq!(parse_solution(bad), None, "{bad}");
-    }
-}
-
-#[test]
 fn a_ring_keeps_its_hole() {
     let rows = [0u8, 0, 0, 0, 0, 0, 1, 1, 1, 0, 0, 1, 0, 1, 0, 0, 1, 1, 1, 0, 0, 0, 0, 0, 0];
     let mask = Mask::from_bitmap(Size::new(5, 5), &rows).unwrap();

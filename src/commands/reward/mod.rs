@@ -87,6 +87,9 @@ fn weight(text: &str) -> Result<(Reward, f64), String> {
     Ok((reward, weight))
 }
 
+const FORMS: &str = "docs/reward.md describes the files; `--recipe` chooses the rewards, and \
+                     `--skip-bad` counts what cannot be read";
+
 /// Runs the command.
 pub fn run(args: Args) -> Result<ExitCode, Failure> {
     let recipe = recipe(&args)?;
@@ -95,7 +98,8 @@ pub fn run(args: Args) -> Result<ExitCode, Failure> {
     };
     let on_bad = if args.skip_bad { OnBadRecord::Skip } else { OnBadRecord::Stop };
     let mut summary = Summary::new(&recipe);
-    let solutions = Solutions::open(set, args.split.as_deref(), &recipe, on_bad, &mut summary)?;
+    let solutions = Solutions::open(set, args.split.as_deref(), &recipe, on_bad, &mut summary)
+        .map_err(|failure| failure.or_hint(FORMS))?;
     let scorer = Scorer {
         path: replies,
         recipe: &recipe,
@@ -104,10 +108,11 @@ pub fn run(args: Args) -> Result<ExitCode, Failure> {
         grouping: if args.group { Grouping::Together } else { Grouping::None },
         verbosity: if args.quiet { Verbosity::Quiet } else { Verbosity::Normal },
     };
-    match &args.out {
-        Some(out) => write_lines(out, &scorer, &mut summary)?,
-        None => scorer.run(None, &mut summary)?,
-    }
+    let scored = match &args.out {
+        Some(out) => write_lines(out, &scorer, &mut summary),
+        None => scorer.run(None, &mut summary),
+    };
+    scored.map_err(|failure| failure.or_hint(FORMS))?;
     summary.finish(&solutions);
     if summary.replies == 0 {
         return Err(nothing_scored(set, replies, &summary));
@@ -148,7 +153,7 @@ fn recipe(args: &Args) -> Result<Recipe, Failure> {
     };
     args.weights.iter().for_each(|&(reward, weight)| recipe.set_weight(reward, weight));
     recipe.frame = args.frame.unwrap_or(recipe.frame);
-    recipe.check().map_err(Failure::new)?;
+    recipe.check().map_err(|e| Failure::new(e).hint("docs/reward.md says what a recipe holds"))?;
     Ok(recipe)
 }
 
@@ -202,7 +207,9 @@ fn nothing_scored(set: &Path, replies: &Path, summary: &Summary) -> Failure {
 fn explain(args: &Args, recipe: &Recipe) -> Result<ExitCode, Failure> {
     let reply = args.explain.as_deref().unwrap_or_default();
     let solution = Solution::parse(args.solution.as_deref().unwrap_or_default());
-    let solution = solution.map_err(|e| Failure::new(format_args!("`--solution`: {e}")))?;
+    let solution = solution.map_err(|e| {
+        Failure::new(format_args!("`--solution`: {e}")).hint("give it as the training set has it")
+    })?;
     recipe.fits(&solution).map_err(|e| {
         Failure::new(format_args!("`--solution`: {e}")).hint("choose another `--recipe`")
     })?;

@@ -340,6 +340,9 @@ fn ways_to_compute_agree() {
     }
 }
 
+/// What is frozen, in words and by the names of parameters.
+type Frozen<'a> = (&'a str, &'a dyn Fn(&str) -> bool);
+
 #[test]
 fn what_is_frozen_has_no_gradient_and_others_have_theirs() {
     let expected = expected();
@@ -354,7 +357,7 @@ fn what_is_frozen_has_no_gradient_and_others_have_theirs() {
                 bench.learn(&policy, case, 2).gradients
             };
             let all = run(&|_| false);
-            let kinds: [(&str, &dyn Fn(&str) -> bool); 4] = [
+            let kinds: [Frozen; 4] = [
                 ("tower", &|name| name.starts_with("visual.")),
                 ("tower but its merger", &|name| {
                     name.starts_with("visual.") && !name.starts_with("visual.merger.")

@@ -107,7 +107,7 @@ fn main() {
             b.iter(|| {
                 let mut gradients = Accumulated::default();
                 last = policy.learn(&batch, &mut gradients, judge).unwrap();
-                eprintln!("ITER");
+
                 black_box(gradients)
             });
         });

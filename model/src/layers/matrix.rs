@@ -25,7 +25,16 @@ impl Matrix {
     /// x · Wᵀ: `[.., inputs]` to `[.., outputs]`.
     pub fn multiply<const D: usize>(&self, x: Tensor<D>, bias: Option<Tensor<1>>) -> Tensor<D> {
         match self {
-            Self::Dense(weight) => burn::tensor::module::linear(x, weight.val().transpose(), bias),
+            Self::Dense(weight) => {
+                // As one matrix: of a batch, Burn computes the weight's gradient for each row of the
+                // batch, and adds them up afterwards.
+                let mut shape = x.dims();
+                let count: usize = shape[..D - 1].iter().product();
+                let flat: Tensor<2> = x.reshape([count, shape[D - 1]]);
+                let out = burn::tensor::module::linear(flat, weight.val().transpose(), bias);
+                shape[D - 1] = out.dims()[1];
+                out.reshape(shape)
+            }
             Self::Packed(matrix) => matrix.multiply(x, bias),
         }
     }

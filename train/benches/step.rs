@@ -107,7 +107,6 @@ fn main() {
             b.iter(|| {
                 let mut gradients = Accumulated::default();
                 last = policy.learn(&batch, &mut gradients, judge).unwrap();
-
                 black_box(gradients)
             });
         });

@@ -55,6 +55,19 @@ impl Display for Failure {
     }
 }
 
+impl From<segzero_train::TrainError> for Failure {
+    fn from(error: segzero_train::TrainError) -> Self {
+        match error {
+            segzero_train::TrainError::Checkpoint(error) => error.into(),
+            segzero_train::TrainError::Data(error) => error.into(),
+            error @ segzero_train::TrainError::Diverged { .. } => {
+                Self::new(error).hint("lower `--learning-rate`, or `--max-grad-norm`")
+            }
+            error => Self::new(error),
+        }
+    }
+}
+
 impl From<segzero_datasets::Error> for Failure {
     fn from(error: segzero_datasets::Error) -> Self {
         let hint = error.hint();

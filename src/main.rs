@@ -37,6 +37,8 @@ enum Command {
     Prep(commands::prep::Args),
     /// Draw masks, boxes and circles on the images: an HTML page and a contact sheet.
     Preview(commands::preview::Args),
+    /// Train a Qwen-VL: SFT, and GRPO by Seg-Zero's rewards.
+    Train(commands::train::Args),
     /// Ask a Qwen-VL model about images.
     Ask(commands::ask::Args),
     /// Masks of what boxes and points show, by SAM 2.
@@ -97,6 +99,7 @@ impl Command {
             Self::Inspect(args) => commands::inspect::run(args),
             Self::Prep(args) => commands::prep::run(args),
             Self::Preview(args) => commands::preview::run(args),
+            Self::Train(args) => commands::train::run(args),
             Self::Ask(args) => commands::ask::run(args),
             Self::Mask(args) => commands::mask::run(args),
             Self::Segment(args) => commands::segment::run(args),

@@ -17,4 +17,5 @@ pub mod report;
 pub mod reward;
 pub mod segment;
 pub mod serve;
+pub mod train;
 pub mod vqa;

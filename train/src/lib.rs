@@ -8,16 +8,32 @@
 //! gradients, and the optimizer those into weights.
 
 mod advantage;
+mod begin;
+mod error;
 mod gradients;
+mod item;
 mod loss;
+mod optimizer;
 mod policy;
+mod recipe;
+mod saved;
 mod tape;
+mod trainer;
+mod weights;
 
 pub use advantage::{AdvantageOptions, ScaleRewards, advantages};
+pub use begin::{Beginning, ExportDtype, begin, export};
+pub use error::TrainError;
 pub use gradients::Accumulated;
+pub use item::{Item, QUESTION, Row, model_reply, order, rows_of};
 pub use loss::{
     ImportanceLevel, KlEstimator, LossFigures, LossOptions, LossType, Pull, Scored, reply_loss,
     token_weights,
 };
-pub use policy::{Batch, Likelihood, Policy, PolicyOptions, Timing};
+pub use optimizer::{AdamW, Decay, FirstStep, Moments, Schedule, SchedulerType};
+pub use policy::{Batch, Likelihood, Policy, PolicyOptions, Timing, likelihoods};
+pub use recipe::{Hyperparameters, LastStep, Preset};
+pub use saved::{CHECKPOINTS, State, last, restore, save};
 pub use tape::Checkpointing;
+pub use trainer::{Figures, GrpoOptions, Moving, Sampled, SftOptions, Trainer};
+pub use weights::Weights;

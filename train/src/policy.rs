@@ -8,7 +8,10 @@ use std::collections::BTreeSet;
 use std::time::{Duration, Instant};
 
 use burn::module::{Module, ModuleMapper, Param, ParamId};
-use burn::tensor::{Bool, IndexingUpdateOp, Int, Tensor, TensorData, activation::log_softmax};
+use burn::tensor::activation::log_softmax;
+use burn::tensor::{
+    Bool, DType, Device, FloatDType, Gradients, IndexingUpdateOp, Int, Tensor, TensorData,
+};
 use segzero_model::qwen_vl::{Prompt, PromptError, QwenVl, Rotation};
 
 use crate::gradients::Accumulated;
@@ -42,6 +45,14 @@ pub struct PolicyOptions {
     pub checkpointing: Checkpointing,
     /// Tokens whose logits are held at once.
     pub logits_chunk: usize,
+}
+
+impl PolicyOptions {
+    /// Runs of tokens whose logits are held at once: where each begins, and how many.
+    fn chunks(&self, count: usize) -> impl Iterator<Item = (usize, usize)> + use<> {
+        let chunk = self.logits_chunk.max(1);
+        (0..count).step_by(chunk).map(move |from| (from, chunk.min(count - from)))
+    }
 }
 
 impl Default for PolicyOptions {
@@ -83,26 +94,9 @@ impl Policy {
         &self.plain
     }
 
-    /// How likely the replies are, without gradients.
-    ///
-    /// # Errors
-    /// Prompts that the model cannot take.
-    pub fn likelihoods(&self, batch: &Batch) -> Result<Vec<Likelihood>, PromptError> {
-        let layout = Layout::new(&self.plain, batch)?;
-        let mut images = Vec::new();
-        for prompt in &batch.prompts {
-            for image in &prompt.images {
-                images.push(self.plain.see(image)?.unsqueeze());
-            }
-        }
-        let state = layout.embed(&self.plain, images);
-        let depth = self.plain.decoder.depth();
-        let state = (0..depth).fold(state, |state, at| layout.layer(&self.plain, at, state));
-        let rows = layout.rows(&state);
-        let parts = self.chunks(layout.targets.len()).map(|(from, count)| {
-            self.read(&layout, &self.plain, rows.clone().narrow(1, from, count), from).numbers()
-        });
-        Ok(layout.by_reply(parts.collect()))
+    /// How it computes.
+    pub fn options(&self) -> &PolicyOptions {
+        &self.options
     }
 
     /// Adds the gradients of a loss whose derivatives `judge` gives, reply by reply, once it knows how
@@ -172,44 +166,19 @@ impl Policy {
         Ok(sights)
     }
 
-    /// Runs of tokens whose logits are held at once: where each begins, and how many.
-    fn chunks(&self, count: usize) -> impl Iterator<Item = (usize, usize)> + use<> {
-        let chunk = self.options.logits_chunk.max(1);
-        (0..count).step_by(chunk).map(move |from| (from, chunk.min(count - from)))
-    }
-
-    /// The likelihoods of tokens, of hidden states `[1, tokens, hidden]` that begin with token `from`.
-    fn read(&self, layout: &Layout, model: &QwenVl, rows: Tensor<3>, from: usize) -> Reading {
-        let [_, count, _] = rows.dims();
-        let logits = model.decoder.logits(rows);
-        let logits = match logits.dtype() {
-            burn::tensor::DType::F32 => logits,
-            _ => logits.cast(burn::tensor::FloatDType::F32),
-        };
-        let logits = match self.options.temperature {
-            1.0 => logits,
-            temperature => logits.div_scalar(temperature),
-        };
-        let device = logits.device();
-        let targets = TensorData::new(layout.targets[from..from + count].to_vec(), [1, count, 1]);
-        let targets = Tensor::<3, Int>::from_data(targets, &device);
-        let all = log_softmax(logits, 2);
-        let log_probs = all.clone().gather(2, targets);
-        Reading { log_probs, all }
-    }
-
     /// All likelihoods; with their graph, where they fit one chunk.
     fn read_all(&self, layout: &Layout, rows: &Tensor<3>) -> ReadAll {
-        let chunks: Vec<_> = self.chunks(layout.targets.len()).collect();
+        let chunks: Vec<_> = self.options.chunks(layout.targets.len()).collect();
         if chunks.len() > 1 {
             let each = chunks.iter().map(|&(from, count)| {
                 let rows = rows.clone().narrow(1, from, count);
-                self.read(layout, &self.plain, rows, from).numbers()
+                Reading::new(&self.plain, rows, &layout.targets[from..from + count], &self.options)
+                    .numbers()
             });
             return ReadAll { numbers: each.collect(), live: None };
         }
         let leaf = Tensor::from_inner(rows.clone()).require_grad();
-        let reading = self.read(layout, &self.trained, leaf.clone(), 0);
+        let reading = Reading::new(&self.trained, leaf.clone(), &layout.targets, &self.options);
         ReadAll { numbers: vec![reading.numbers()], live: Some((leaf, reading)) }
     }
 
@@ -228,11 +197,12 @@ impl Policy {
         let (log_probs, entropies) = (flat(|pull| &pull.log_probs), flat(|pull| &pull.entropies));
         let mut live = read.live;
         let mut parts = Vec::new();
-        for (from, count) in self.chunks(layout.targets.len()) {
+        for (from, count) in self.options.chunks(layout.targets.len()) {
             let (leaf, reading) = live.take().unwrap_or_else(|| {
                 let rows = rows.clone().narrow(1, from, count);
                 let leaf = Tensor::from_inner(rows).require_grad();
-                let reading = self.read(layout, &self.trained, leaf.clone(), from);
+                let targets = &layout.targets[from..from + count];
+                let reading = Reading::new(&self.trained, leaf.clone(), targets, &self.options);
                 (leaf, reading)
             });
             let place = from..from + count;
@@ -243,6 +213,31 @@ impl Policy {
         }
         Tensor::cat(parts, 1)
     }
+}
+
+/// How likely the replies are to a model, without gradients.
+///
+/// # Errors
+/// Prompts that the model cannot take.
+pub fn likelihoods(
+    model: &QwenVl,
+    batch: &Batch,
+    options: &PolicyOptions,
+) -> Result<Vec<Likelihood>, PromptError> {
+    let layout = Layout::new(model, batch)?;
+    let mut images = Vec::new();
+    for image in batch.prompts.iter().flat_map(|prompt| &prompt.images) {
+        images.push(model.see(image)?.unsqueeze());
+    }
+    let state = layout.embed(model, images);
+    let depth = model.decoder.depth();
+    let state = (0..depth).fold(state, |state, at| layout.layer(model, at, state));
+    let rows = layout.rows(&state);
+    let parts = options.chunks(layout.targets.len()).map(|(from, count)| {
+        let rows = rows.clone().narrow(1, from, count);
+        Reading::new(model, rows, &layout.targets[from..from + count], options).numbers()
+    });
+    Ok(layout.by_reply(parts.collect()))
 }
 
 type Stage<'a> = Box<dyn Fn(State) -> State + 'a>;
@@ -293,6 +288,23 @@ struct Reading {
 }
 
 impl Reading {
+    /// Of hidden states `[1, tokens, hidden]`, and the tokens that they foretell.
+    fn new(model: &QwenVl, rows: Tensor<3>, targets: &[i32], options: &PolicyOptions) -> Self {
+        let logits = model.decoder.logits(rows);
+        let logits = match logits.dtype() {
+            DType::F32 => logits,
+            _ => logits.cast(FloatDType::F32),
+        };
+        let logits = match options.temperature {
+            1.0 => logits,
+            temperature => logits.div_scalar(temperature),
+        };
+        let data = TensorData::new(targets.to_vec(), [1, targets.len(), 1]);
+        let targets = Tensor::<3, Int>::from_data(data, &logits.device());
+        let all = log_softmax(logits, 2);
+        Self { log_probs: all.clone().gather(2, targets), all }
+    }
+
     fn numbers(&self) -> Likelihood {
         let all = self.all.clone().inner();
         let entropies = (all.clone().exp() * all).sum_dim(2).neg();
@@ -303,7 +315,7 @@ impl Reading {
         }
     }
 
-    fn pull(self, by_log_probs: &[f32], by_entropies: &[f32]) -> burn::tensor::Gradients {
+    fn pull(self, by_log_probs: &[f32], by_entropies: &[f32]) -> Gradients {
         let device = self.all.device().without_autodiff();
         let tensor = |by: &[f32]| -> Tensor<3> {
             Tensor::from_data(TensorData::new(by.to_vec(), [1, by.len(), 1]), &device)
@@ -400,7 +412,7 @@ impl Layout {
         model.decoder.branch(at, [prompts, replies], &self.rotations, hidden).into()
     }
 
-    fn indices(&self, device: &burn::tensor::Device) -> Tensor<1, Int> {
+    fn indices(&self, device: &Device) -> Tensor<1, Int> {
         let data = TensorData::new(self.places.clone(), [self.places.len()]);
         Tensor::from_data(data, device)
     }
@@ -455,7 +467,7 @@ fn hidden(
     lengths: &[usize],
     each: usize,
     longest: [usize; 2],
-    device: &burn::tensor::Device,
+    device: &Device,
 ) -> Option<Tensor<4, Bool>> {
     if lengths.iter().all(|&length| length == longest[0]) {
         return None;

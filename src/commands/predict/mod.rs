@@ -29,6 +29,7 @@ use work::{Manner, work};
 
 pub use finished::Finished;
 pub use shards::merge;
+pub use summary::Summary;
 pub use units::Queries;
 
 /// Flags of `segzero predict`.
@@ -76,6 +77,23 @@ pub struct Args {
 
 /// Runs the command. A query without a mask is no error: it is counted, and named in the folder.
 pub fn run(mut args: Args) -> Result<ExitCode, Failure> {
+    let start = Instant::now();
+    let (summary, asked) = answer(&mut args)?;
+    print(&format!("{}\n", args.out.join(PREDICTIONS).display()))?;
+    report(&summary);
+    let seconds = start.elapsed().as_secs_f64();
+    if asked > 0 {
+        let rate = asked as f64 / seconds.max(1e-9);
+        report(format_args!("{asked} asked in {seconds:.1} s, {rate:.2} a second"));
+    }
+    Ok(ExitCode::SUCCESS)
+}
+
+/// Asks what was not answered yet: what the run came to, and how many were asked.
+///
+/// # Errors
+/// A data set that cannot be read; models that do not load; a run of other options.
+pub fn answer(args: &mut Args) -> Result<(Summary, usize), Failure> {
     args.asking.expect_replies()?;
     if args.samples > 1 && args.asking.temperature == 0.0 && args.asking.reasoner.is_some() {
         return Err(Failure::new("several replies of temperature 0 are all the same")
@@ -85,27 +103,18 @@ pub fn run(mut args: Args) -> Result<ExitCode, Failure> {
     args.source.root = absolute(&args.source.root);
     args.source.images = args.source.images.as_deref().map(absolute);
     let source = args.source.source(Wanted::Any)?;
-    let units = Units::count(&args, &source)?;
+    let units = Units::count(args, &source)?;
     let pipeline = Pipeline::open(&args.asking)?;
-    let options = options(&args, &source, &units, &pipeline);
+    let options = options(args, &source, &units, &pipeline);
     let mut journal = Journal::open(&args.out, &options, units.len())?;
     let retry = if args.retry_failed { Retry::Failures } else { Retry::Nothing };
     let done = journal.done(retry);
     let before = done.iter().filter(|done| **done).count();
-    if before > 0 {
+    if before > 0 && !args.quiet {
         report(format_args!("{before} of {} were answered by an earlier run", units.len()));
     }
-    let start = Instant::now();
-    ask_all(&args, &pipeline, &units, &done, &mut journal)?;
-    let summary = journal.finish()?;
-    let (asked, seconds) = (units.len() - before, start.elapsed().as_secs_f64());
-    print(&format!("{}\n", args.out.join(PREDICTIONS).display()))?;
-    report(&summary);
-    if asked > 0 {
-        let rate = asked as f64 / seconds.max(1e-9);
-        report(format_args!("{asked} asked in {seconds:.1} s, {rate:.2} a second"));
-    }
-    Ok(ExitCode::SUCCESS)
+    ask_all(args, &pipeline, &units, &done, &mut journal)?;
+    Ok((journal.finish()?, units.len() - before))
 }
 
 fn absolute(path: &Path) -> PathBuf {

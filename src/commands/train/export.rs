@@ -1,0 +1,34 @@
+//! `segzero train export`: a checkpoint as a model is published.
+
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+use segzero_train::{ExportDtype, export};
+
+use crate::failure::Failure;
+use crate::output::print;
+
+/// Flags of `segzero train export`.
+#[derive(clap::Args)]
+pub struct Args {
+    /// A checkpoint of a run, or a run: then its best checkpoint, or its last where nothing was
+    /// validated.
+    #[arg(long, value_name = "DIR")]
+    checkpoint: PathBuf,
+    /// Folder for the model.
+    #[arg(long, value_name = "DIR")]
+    out: PathBuf,
+    /// In what the weights are written.
+    #[arg(long, value_enum, default_value_t)]
+    dtype: ExportDtype,
+}
+
+/// Runs the command.
+pub fn run(args: Args) -> Result<ExitCode, Failure> {
+    let checkpoint = super::run::chosen(&args.checkpoint)?;
+    let bytes = export(&checkpoint, &args.out, args.dtype)?;
+    let megabytes = bytes as f64 / 1e6;
+    let (from, to) = (checkpoint.display(), args.out.display());
+    print(&format!("{to}: {megabytes:.1} MB, from {from}\n"))?;
+    Ok(ExitCode::SUCCESS)
+}

@@ -1,0 +1,408 @@
+//! The loop of both trainings: steps, log, checkpoints, validation.
+
+use std::collections::BTreeMap;
+use std::fs;
+use std::io::Write;
+use std::path::{Path, PathBuf};
+use std::process::ExitCode;
+use std::time::Instant;
+
+use rayon::prelude::*;
+use segzero_model::checkpoint::Checkpoint;
+use segzero_model::checkpoint::hub::Freshness;
+use segzero_model::load::Placement;
+use segzero_model::packed::Format;
+use segzero_model::qwen_vl::{MESSAGE_END, QwenVl};
+use segzero_train::{
+    Figures, GrpoOptions, Item, Row, Sampled, SftOptions, Trainer, last, restore, rows_of, save,
+};
+use serde::Serialize;
+use serde_json::{Value, json};
+
+use super::settings::{Common, Compute, GrpoArgs, SftArgs};
+use super::view::View;
+use crate::failure::Failure;
+use crate::model_source;
+use crate::output::report;
+use crate::progress::Verbosity;
+use crate::reasoner::Prompting;
+use crate::source_args::{SourceArgs, Wanted};
+
+const SETTINGS: &str = "run.json";
+const LOG: &str = "log.jsonl";
+const SAMPLES: &str = "samples.jsonl";
+const BEST: &str = "best.json";
+const VALIDATION: &str = "validation";
+
+/// Replies of a step that are kept to be read.
+const SAMPLES_A_STEP: usize = 4;
+
+/// Runs `segzero train sft`.
+pub fn sft(args: SftArgs) -> Result<ExitCode, Failure> {
+    let settings = args.settings();
+    let micro_batch = args.common.prompts_at_once as usize;
+    let options = SftOptions { thinking: args.thinking.clone(), micro_batch };
+    let rows = rows(&args.set)?;
+    let moving = args.common.moving(&settings, rows.len());
+    let about = json!({ "training": "sft", "settings": settings, "moving": moving, "args": args });
+    let mut run = Run::open(&args.common, rows, settings.rollout_batch_size, moving, about)?;
+    let stop = run.stop()?;
+    run.go(|trainer, prompting, items| {
+        let figures = trainer.sft(items, &prompting.prompter, stop, &options)?;
+        Ok((figures, Vec::new()))
+    })
+}
+
+/// Runs `segzero train grpo`.
+pub fn grpo(args: GrpoArgs) -> Result<ExitCode, Failure> {
+    let settings = args.settings();
+    let mut recipe = args.rewards.recipe();
+    if let Some(frame) = args.frame {
+        recipe.frame = frame;
+    }
+    recipe.check().map_err(Failure::new)?;
+    let rows = rows(&args.set)?;
+    if let Some(row) = rows.iter().find(|row| recipe.fits(&row.solution).is_err()) {
+        let reason = recipe.fits(&row.solution).err().map(|e| e.to_string()).unwrap_or_default();
+        return Err(Failure::new(format_args!("sample `{}`: {reason}", row.key)));
+    }
+    let options = GrpoOptions {
+        num_generations: settings.num_generations,
+        num_iterations: settings.num_iterations,
+        temperature: settings.temperature,
+        top_p: settings.top_p,
+        top_k: settings.top_k,
+        max_completion_length: settings.max_completion_length,
+        loss: settings.loss,
+        advantage: settings.advantage,
+        prompts_at_once: args.common.prompts_at_once as usize,
+        seed: args.common.seed,
+    };
+    let moving = args.common.moving(&settings, rows.len());
+    let about = json!({
+        "training": "grpo", "settings": settings, "moving": moving, "rewards": recipe, "args": args,
+    });
+    let mut run = Run::open(&args.common, rows, settings.rollout_batch_size, moving, about)?;
+    if settings.loss.beta != 0.0 {
+        let (reference, _) = run.load(&run.model.clone())?;
+        run.trainer.hold_to(reference);
+    }
+    let stop = run.prompting.defaults.stop.clone();
+    run.go(|trainer, prompting, items| {
+        Ok(trainer.grpo(items, &prompting.prompter, &stop, &recipe, &options)?)
+    })
+}
+
+/// The rows of a prepared training set.
+fn rows(set: &SourceArgs) -> Result<Vec<Row>, Failure> {
+    let source = set.source(Wanted::Any)?;
+    let rows: Vec<Row> = source
+        .samples(&set.read_options())?
+        .map(|sample| Ok(Row::new(sample?)?))
+        .collect::<Result<_, Failure>>()?;
+    if rows.is_empty() {
+        return Err(Failure::new(format_args!("`{}` holds no samples", set.root.display()))
+            .hint("`segzero prep` makes a training set"));
+    }
+    Ok(rows)
+}
+
+/// A training and its folder.
+struct Run<'a> {
+    common: &'a Common,
+    rows: Vec<Row>,
+    batch: usize,
+    steps: u64,
+    model: PathBuf,
+    prompting: Prompting,
+    trainer: Trainer,
+}
+
+impl<'a> Run<'a> {
+    /// Begins, or goes on behind the last checkpoint.
+    fn open(
+        common: &'a Common,
+        rows: Vec<Row>,
+        batch: usize,
+        moving: segzero_train::Moving,
+        about: Value,
+    ) -> Result<Self, Failure> {
+        common.validation.check()?;
+        if rows.len() < batch {
+            let count = rows.len();
+            return Err(Failure::new(format_args!(
+                "a step takes {batch} samples, and the training set has {count}"
+            ))
+            .hint("choose a smaller `--rollout-batch-size`"));
+        }
+        let model = model_source::resolve(&common.model, Freshness::Cached, Verbosity::Normal)?;
+        let prompting = Prompting::open(&common.model)?;
+        agree(&common.out, &about)?;
+        let found = last(&common.out)?;
+        let begin = found.as_ref().map_or(model.as_path(), |(path, _)| path);
+        let (network, named) = load(common, &prompting, begin)?;
+        let trains = |name: &str| !common.freeze.iter().any(|part| part.holds(name));
+        let mut trainer = Trainer::new(network, named, trains, moving, common.policy());
+        if let Some((path, state)) = &found {
+            restore(&mut trainer, path, *state)?;
+            report(format_args!("goes on behind step {}", state.step));
+        }
+        Ok(Self { common, rows, batch, steps: moving.steps, model, prompting, trainer })
+    }
+
+    fn load(&self, folder: &Path) -> Result<(QwenVl, Vec<segzero_model::load::Named>), Failure> {
+        load(self.common, &self.prompting, folder)
+    }
+
+    /// The token that ends a reply.
+    fn stop(&self) -> Result<u32, Failure> {
+        match self.prompting.defaults.stop.first() {
+            Some(&stop) => Ok(stop),
+            None => Ok(self.prompting.prompter.tokenizer.id(MESSAGE_END)?),
+        }
+    }
+
+    /// All steps that are left.
+    fn go(
+        &mut self,
+        mut step: impl FnMut(
+            &mut Trainer,
+            &Prompting,
+            &[Item],
+        ) -> Result<(Figures, Vec<Sampled>), Failure>,
+    ) -> Result<ExitCode, Failure> {
+        let verbosity = if self.common.quiet { Verbosity::Quiet } else { Verbosity::Normal };
+        let [trained, all] = self.trainer.weights().counts();
+        let mut log = Log::open(&self.common.out, self.trainer.step())?;
+        let mut view = View::new(self.trainer.step(), self.steps, verbosity);
+        view.say(&format!(
+            "{trained} of {all} numbers are trained, on {} samples, {} a step, {} steps",
+            self.rows.len(),
+            self.batch,
+            self.steps
+        ));
+        if self.trainer.step() == 0 && self.common.validation.val.is_some() {
+            let model = self.model.clone();
+            self.validate(&model, &mut log, &mut Figures::new(), &view)?;
+        }
+        let start = Instant::now();
+        while self.trainer.step() < self.steps {
+            let items = self.items()?;
+            let (mut figures, sampled) = step(&mut self.trainer, &self.prompting, &items)?;
+            let done = self.trainer.step();
+            let epoch = done as f64 * self.batch as f64 / self.rows.len() as f64;
+            figures.insert("epoch".to_owned(), epoch);
+            view.step(done, &figures);
+            if done % self.common.save_steps == 0 || done == self.steps {
+                let path = save(&self.trainer, &self.common.out, &self.model)?;
+                self.validate(&path, &mut log, &mut figures, &view)?;
+                self.thin_out(&path)?;
+            }
+            log.step(done, &figures, &sampled)?;
+        }
+        view.finish();
+        let taken = start.elapsed().as_secs_f64();
+        report(format_args!("{} steps, {taken:.0} s", self.trainer.step()));
+        match last(&self.common.out)? {
+            Some((path, _)) => crate::output::print(&format!("{}\n", path.display()))?,
+            None => report("no checkpoint was written"),
+        }
+        Ok(ExitCode::SUCCESS)
+    }
+
+    /// The samples of the next step, ready to be asked.
+    fn items(&self) -> Result<Vec<Item>, Failure> {
+        let step = self.trainer.step() + 1;
+        let rows = rows_of(step, self.batch, self.rows.len(), self.common.seed);
+        let wording = |question: &str| self.common.prompt.text(question);
+        let item = |row: usize| self.rows[row].item(&self.prompting.prompter, &wording);
+        Ok(rows.into_par_iter().map(item).collect::<Result<_, _>>()?)
+    }
+
+    /// Notes what a checkpoint is worth, and whether it is the best.
+    fn validate(
+        &self,
+        checkpoint: &Path,
+        log: &mut Log,
+        figures: &mut Figures,
+        view: &View,
+    ) -> Result<(), Failure> {
+        let step = self.trainer.step();
+        let out = self.common.out.join(VALIDATION).join(format!("step-{step:06}"));
+        let Some(worth) = self.common.validation.of(checkpoint, self.common, &out)? else {
+            return Ok(());
+        };
+        figures.insert("val/giou".to_owned(), worth.giou);
+        figures.insert("val/ciou".to_owned(), worth.ciou);
+        figures.insert("val/samples".to_owned(), worth.samples as f64);
+        view.say(&format!(
+            "step {step}: gIoU {:.4}, cIoU {:.4} on {} samples",
+            worth.giou, worth.ciou, worth.samples
+        ));
+        if step == 0 {
+            log.step(0, figures, &[])?;
+        }
+        let best = self.common.out.join(BEST);
+        let known =
+            fs::read(&best).ok().and_then(|text| serde_json::from_slice::<Best>(&text).ok());
+        if known.is_none_or(|known| worth.giou > known.giou) {
+            let name = checkpoint.file_name().unwrap_or_default().to_string_lossy().into_owned();
+            write_json(&best, &Best { step, checkpoint: name, giou: worth.giou })?;
+        }
+        Ok(())
+    }
+
+    /// Removes checkpoints beyond those that are kept.
+    fn thin_out(&self, newest: &Path) -> Result<(), Failure> {
+        if self.common.save_total_limit == 0 {
+            return Ok(());
+        }
+        let Some(folder) = newest.parent() else { return Ok(()) };
+        let best = fs::read(self.common.out.join(BEST)).ok();
+        let best = best.and_then(|text| serde_json::from_slice::<Best>(&text).ok());
+        let is_best = |path: &Path| {
+            let name = path.file_name().unwrap_or_default().to_string_lossy();
+            best.as_ref().is_some_and(|best| best.checkpoint == name)
+        };
+        let entries = fs::read_dir(folder).map_err(|e| could_not_write(folder, e))?;
+        let mut found: Vec<PathBuf> = entries
+            .filter_map(|entry| Some(entry.ok()?.path()))
+            .filter(|path| !is_best(path))
+            .collect();
+        found.sort();
+        let surplus = found.len().saturating_sub(self.common.save_total_limit);
+        for path in &found[..surplus] {
+            fs::remove_dir_all(path).map_err(|e| could_not_write(path, e))?;
+        }
+        Ok(())
+    }
+}
+
+fn load(
+    common: &Common,
+    prompting: &Prompting,
+    folder: &Path,
+) -> Result<(QwenVl, Vec<segzero_model::load::Named>), Failure> {
+    let format = match common.dtype {
+        Compute::F32 => Format::F32,
+        Compute::Bf16 => Format::Bf16,
+    };
+    let placement = Placement { packs: false, ..common.device.place(format)? };
+    let checkpoint = Checkpoint::open(folder)?;
+    Ok(QwenVl::load_named(&checkpoint, prompting.config.clone(), placement)?)
+}
+
+/// The best checkpoint so far.
+#[derive(serde::Serialize, serde::Deserialize)]
+struct Best {
+    step: u64,
+    checkpoint: String,
+    giou: f64,
+}
+
+/// Settings of a run must be those that it began with.
+fn agree(out: &Path, about: &Value) -> Result<(), Failure> {
+    let path = out.join(SETTINGS);
+    let about = json!({ "segzero": env!("CARGO_PKG_VERSION"), "run": about });
+    let Ok(text) = fs::read(&path) else {
+        fs::create_dir_all(out).map_err(|error| could_not_write(out, error))?;
+        return write_json(&path, &about);
+    };
+    let known: Value = serde_json::from_slice(&text)
+        .map_err(|error| Failure::new(format_args!("`{}` is damaged: {error}", path.display())))?;
+    for key in ["training", "settings", "moving", "rewards"] {
+        let (before, now) = (&known["run"][key], &about["run"][key]);
+        if before != now {
+            return Err(Failure::new(format_args!(
+                "`{}` was begun with other settings: `{key}` is {before}, not {now}",
+                out.display()
+            ))
+            .hint("go on with the same flags, or choose another folder"));
+        }
+    }
+    Ok(())
+}
+
+/// The log of a run, and replies to read.
+struct Log {
+    log: fs::File,
+    samples: fs::File,
+}
+
+impl Log {
+    /// Opens both behind step `step`: lines of later steps, which no checkpoint holds, are taken off.
+    fn open(out: &Path, step: u64) -> Result<Self, Failure> {
+        let open = |name: &str| -> Result<fs::File, Failure> {
+            let path = out.join(name);
+            let failed = |error| could_not_write(&path, error);
+            if let Ok(text) = fs::read_to_string(&path) {
+                let is_kept = |line: &&str| {
+                    let line: Option<Value> = serde_json::from_str(line).ok();
+                    line.is_some_and(|line| line["step"].as_u64().is_some_and(|at| at <= step))
+                };
+                let kept: String =
+                    text.lines().filter(is_kept).map(|line| format!("{line}\n")).collect();
+                // Nothing was trained yet: what is there is a validation that is done again.
+                let kept = if step == 0 { String::new() } else { kept };
+                segzero_reports::write_whole(&path, |file| file.write_all(kept.as_bytes()))
+                    .map_err(failed)?;
+            }
+            fs::OpenOptions::new().create(true).append(true).open(&path).map_err(failed)
+        };
+        Ok(Self { log: open(LOG)?, samples: open(SAMPLES)? })
+    }
+
+    fn step(&mut self, step: u64, figures: &Figures, sampled: &[Sampled]) -> Result<(), Failure> {
+        #[derive(Serialize)]
+        struct Line<'a> {
+            step: u64,
+            #[serde(flatten)]
+            figures: &'a BTreeMap<String, f64>,
+        }
+        let failed = |error: std::io::Error| could_not_write(Path::new(LOG), error);
+        append(&mut self.log, &Line { step, figures }).map_err(failed)?;
+        let stride = (sampled.len() / SAMPLES_A_STEP).max(1);
+        for sample in sampled.iter().step_by(stride).take(SAMPLES_A_STEP) {
+            append(&mut self.samples, sample).map_err(failed)?;
+        }
+        Ok(())
+    }
+}
+
+/// A line in one write.
+fn append(file: &mut fs::File, value: &impl Serialize) -> std::io::Result<()> {
+    let mut line = serde_json::to_string(value).map_err(std::io::Error::other)?;
+    line.push('\n');
+    file.write_all(line.as_bytes())
+}
+
+fn write_json(path: &Path, value: &impl Serialize) -> Result<(), Failure> {
+    let text = serde_json::to_string_pretty(value).map_err(Failure::new)?;
+    segzero_reports::write_whole(path, |file| file.write_all(text.as_bytes()))
+        .map_err(|error| could_not_write(path, error))
+}
+
+fn could_not_write(path: &Path, error: std::io::Error) -> Failure {
+    Failure::new(format_args!("could not write `{}`: {error}", path.display()))
+}
+
+/// The checkpoint that a folder means: itself, or the best or else the last of a run.
+///
+/// # Errors
+/// A folder without either.
+pub fn chosen(folder: &Path) -> Result<PathBuf, Failure> {
+    if folder.join("config.json").is_file() {
+        return Ok(folder.to_owned());
+    }
+    let best = fs::read(folder.join(BEST)).ok();
+    let best = best.and_then(|text| serde_json::from_slice::<Best>(&text).ok());
+    let best = best.map(|best| folder.join(segzero_train::CHECKPOINTS).join(best.checkpoint));
+    if let Some(best) = best.filter(|best| best.is_dir()) {
+        return Ok(best);
+    }
+    match last(folder)? {
+        Some((path, _)) => Ok(path),
+        None => Err(Failure::new(format_args!("there is no checkpoint in `{}`", folder.display()))
+            .hint("give a run of `segzero train`, or one of its checkpoints")),
+    }
+}

@@ -1,0 +1,223 @@
+//! Weights to begin with, and weights as they are published.
+
+use std::borrow::Cow;
+use std::collections::HashMap;
+use std::fs;
+use std::path::Path;
+
+use half::bf16;
+use rand_chacha::ChaCha8Rng;
+use rand_chacha::rand_core::{RngCore, SeedableRng};
+use safetensors::{Dtype, View};
+use segzero_model::checkpoint::Checkpoint;
+use segzero_model::qwen_vl::{Config, parameters};
+use serde::{Deserialize, Serialize};
+
+use crate::error::TrainError;
+use crate::saved::{WEIGHTS, side_files};
+
+/// How weights are drawn: biases are 0, norms 1, all else normal.
+#[derive(clap::Args, Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Beginning {
+    /// Standard deviation of embeddings.
+    #[arg(long, default_value_t = 0.5, value_name = "X")]
+    pub embedding_std: f64,
+    /// Standard deviation of the output layer, where it is not the embeddings.
+    #[arg(long, default_value_t = 0.02, value_name = "X")]
+    pub head_std: f64,
+    /// Standard deviation of a matrix's output, for an input of deviation 1.
+    #[arg(long, default_value_t = 1.0, value_name = "X")]
+    pub gain: f64,
+    /// The same of matrices that add to the residual stream, before it is divided by the root of their
+    /// number.
+    #[arg(long, default_value_t = 1.0, value_name = "X")]
+    pub residual_gain: f64,
+    /// Seed of the draws; each parameter has its own.
+    #[arg(long, default_value_t = 42, value_name = "N")]
+    pub seed: u64,
+}
+
+/// Draws the weights of a Qwen-VL, and copies what else belongs to the model. Gives their number.
+///
+/// # Errors
+/// A disk that is full.
+pub fn begin(
+    config: &Config,
+    from: &Path,
+    out: &Path,
+    beginning: &Beginning,
+) -> Result<usize, TrainError> {
+    let parameters = parameters(config);
+    let depth = |start: &str| {
+        let is_residual = |(name, _): &&(String, Vec<usize>)| name.starts_with(start) && adds(name);
+        parameters.iter().filter(is_residual).count().max(1) as f64
+    };
+    let depths = [("visual.", depth("visual.")), ("model.", depth("model."))];
+    let count = parameters.iter().map(|(_, shape)| shape.iter().product::<usize>()).sum();
+    let drawn = parameters.into_iter().map(|(name, shape)| {
+        let depth = depths.iter().find(|(start, _)| name.starts_with(start));
+        let scale = scale(&name, &shape, beginning, depth.map_or(1.0, |(_, depth)| *depth));
+        let seed = beginning.seed;
+        (name.clone(), Drawn { name, shape, scale, seed })
+    });
+    publish(from, out, drawn)?;
+    Ok(count)
+}
+
+/// Whether what a matrix gives is added to the residual stream.
+fn adds(name: &str) -> bool {
+    ["attn.proj.weight", "o_proj.weight", "down_proj.weight", "mlp.fc2.weight"]
+        .iter()
+        .any(|end| name.ends_with(end))
+}
+
+/// Constant or standard deviation.
+#[derive(Clone, Copy, Debug)]
+enum Scale {
+    Constant(f32),
+    Normal(f64),
+}
+
+fn scale(name: &str, shape: &[usize], beginning: &Beginning, depth: f64) -> Scale {
+    if shape.len() == 1 {
+        return Scale::Constant(if name.ends_with(".weight") { 1.0 } else { 0.0 });
+    }
+    let inputs = shape[1..].iter().product::<usize>() as f64;
+    Scale::Normal(match name {
+        "model.embed_tokens.weight" => beginning.embedding_std,
+        "lm_head.weight" => beginning.head_std,
+        _ if adds(name) => beginning.residual_gain / (inputs * depth).sqrt(),
+        _ => beginning.gain / inputs.sqrt(),
+    })
+}
+
+struct Drawn {
+    name: String,
+    shape: Vec<usize>,
+    scale: Scale,
+    seed: u64,
+}
+
+impl View for Drawn {
+    fn dtype(&self) -> Dtype {
+        Dtype::F32
+    }
+
+    fn shape(&self) -> &[usize] {
+        &self.shape
+    }
+
+    fn data(&self) -> Cow<'_, [u8]> {
+        let count = self.shape.iter().product();
+        let numbers: Vec<f32> = match self.scale {
+            Scale::Constant(value) => vec![value; count],
+            Scale::Normal(deviation) => normal(&self.name, self.seed, count, deviation),
+        };
+        Cow::Owned(bytemuck::cast_slice(&numbers).to_vec())
+    }
+
+    fn data_len(&self) -> usize {
+        4 * self.shape.iter().product::<usize>()
+    }
+}
+
+/// Normal numbers, by Box and Muller's transform, that depend on name and seed alone.
+fn normal(name: &str, seed: u64, count: usize, deviation: f64) -> Vec<f32> {
+    use sha2::{Digest, Sha256};
+    let mut hash = Sha256::new();
+    hash.update(seed.to_le_bytes());
+    hash.update(name.as_bytes());
+    let mut random = ChaCha8Rng::from_seed(hash.finalize().into());
+    // In (0, 1], so that its logarithm is finite.
+    let mut uniform = move || ((random.next_u64() >> 11) + 1) as f64 / (1u64 << 53) as f64;
+    let mut numbers = Vec::with_capacity(count + 1);
+    while numbers.len() < count {
+        let (radius, angle) =
+            ((-2.0 * uniform().ln()).sqrt(), 2.0 * std::f64::consts::PI * uniform());
+        numbers.push((deviation * radius * angle.cos()) as f32);
+        numbers.push((deviation * radius * angle.sin()) as f32);
+    }
+    numbers.truncate(count);
+    numbers
+}
+
+/// In what a model is published.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, clap::ValueEnum)]
+#[serde(rename_all = "kebab-case")]
+pub enum ExportDtype {
+    /// As Qwen's models are.
+    #[default]
+    Bf16,
+    /// As they were trained.
+    F32,
+}
+
+/// Writes the model of a checkpoint without what only training needs. Gives the bytes of its weights.
+///
+/// # Errors
+/// A checkpoint that is damaged; a disk that is full.
+pub fn export(checkpoint: &Path, out: &Path, dtype: ExportDtype) -> Result<u64, TrainError> {
+    let opened = Checkpoint::open(checkpoint)?;
+    let mut weights = Vec::new();
+    let mut bytes = 0;
+    for view in opened.views() {
+        let data: Vec<u8> = match dtype {
+            ExportDtype::F32 => bytemuck::cast_slice(&view.to_f32()?).to_vec(),
+            ExportDtype::Bf16 => bytemuck::cast_slice::<bf16, u8>(&view.to_bf16()?).to_vec(),
+        };
+        bytes += data.len() as u64;
+        let shape = view.shape().to_vec();
+        weights.push((view.name.to_owned(), Exported { shape, data, dtype }));
+    }
+    publish(checkpoint, out, weights.into_iter())?;
+    Ok(bytes)
+}
+
+struct Exported {
+    shape: Vec<usize>,
+    data: Vec<u8>,
+    dtype: ExportDtype,
+}
+
+impl View for Exported {
+    fn dtype(&self) -> Dtype {
+        match self.dtype {
+            ExportDtype::Bf16 => Dtype::BF16,
+            ExportDtype::F32 => Dtype::F32,
+        }
+    }
+
+    fn shape(&self) -> &[usize] {
+        &self.shape
+    }
+
+    fn data(&self) -> Cow<'_, [u8]> {
+        Cow::Borrowed(&self.data)
+    }
+
+    fn data_len(&self) -> usize {
+        self.data.len()
+    }
+}
+
+/// A model's folder: the small files of another, and weights.
+fn publish<V: View>(
+    from: &Path,
+    out: &Path,
+    weights: impl Iterator<Item = (String, V)>,
+) -> Result<(), TrainError> {
+    let failed = |reason: String| TrainError::Write { path: out.to_owned(), reason };
+    fs::create_dir_all(out).map_err(|error| failed(error.to_string()))?;
+    for file in side_files(from)? {
+        let to = out.join(file.file_name().unwrap_or_default());
+        if to != file {
+            fs::copy(&file, to).map_err(|error| failed(error.to_string()))?;
+        }
+    }
+    let path = out.join(WEIGHTS);
+    let incomplete = path.with_extension("incomplete");
+    let about = HashMap::from([("format".to_owned(), "pt".to_owned())]);
+    safetensors::serialize_to_file(weights, Some(about), &incomplete)
+        .map_err(|error| failed(error.to_string()))?;
+    fs::rename(&incomplete, &path).map_err(|error| failed(error.to_string()))
+}

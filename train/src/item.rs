@@ -1,0 +1,161 @@
+//! A training set as a model is trained on it: prompts, and what they should be answered with.
+
+use std::fmt::Write;
+
+use rand_chacha::ChaCha8Rng;
+use rand_chacha::rand_core::{RngCore, SeedableRng};
+use segzero_datasets::{Bbox, Geometry, ImageSource, Point, Sample};
+use segzero_eval::reward::Solution;
+use segzero_model::qwen_vl::{Content, Message, Part, Prompt, Prompter, Role};
+use segzero_prep::image::decode;
+
+use crate::error::TrainError;
+
+/// A row of a training set, with its image as it is encoded.
+#[derive(Clone, Debug)]
+pub struct Row {
+    /// Unique in the set.
+    pub key: String,
+    /// What is looked for.
+    pub question: String,
+    /// The answer, in pixels of the image.
+    pub solution: Solution,
+    image: ImageSource,
+}
+
+/// A row as a model is asked about it.
+#[derive(Clone, Debug)]
+pub struct Item {
+    /// The row's key.
+    pub key: String,
+    /// What is looked for.
+    pub question: String,
+    /// Image and text as tokens and patches.
+    pub prompt: Prompt,
+    /// The answer, in pixels of the image as the model sees it.
+    pub solution: Solution,
+}
+
+impl Row {
+    /// Of a sample of a prepared training set.
+    ///
+    /// # Errors
+    /// A sample without an answer that can be read.
+    pub fn new(sample: Sample) -> Result<Self, TrainError> {
+        let fault = |reason: String| TrainError::Sample { key: sample.key.clone(), reason };
+        let Geometry::Solution(text) = &sample.geometry else {
+            return Err(fault("it has a mask where a training set has a `solution`".to_owned()));
+        };
+        let solution = Solution::parse(text).map_err(|error| fault(error.to_string()))?;
+        let question = sample.queries.first().map(|query| query.raw.clone()).unwrap_or_default();
+        Ok(Self { question, solution, image: sample.image.source, key: sample.key })
+    }
+
+    /// Makes a prompt of it, with `wording` of the question. The answer goes along with an image that
+    /// the model sees at another size.
+    ///
+    /// # Errors
+    /// An image that cannot be read or seen.
+    pub fn item(
+        &self,
+        prompter: &Prompter,
+        wording: &(dyn Fn(&str) -> String + Sync),
+    ) -> Result<Item, TrainError> {
+        let fault = |reason: String| TrainError::Sample { key: self.key.clone(), reason };
+        let image = match &self.image {
+            ImageSource::Bytes(bytes) => decode(bytes),
+            ImageSource::File(path) => {
+                let bytes = std::fs::read(path)
+                    .map_err(|error| fault(format!("`{}`: {error}", path.display())))?;
+                decode(&bytes)
+            }
+            ImageSource::Absent => return Err(fault("it has no image".to_owned())),
+        };
+        let image = image.map_err(|error| fault(error.to_string()))?;
+        let parts = vec![Part::Image, Part::Text { text: wording(&self.question) }];
+        let message = Message { role: Role::User, content: Content::Parts(parts) };
+        let prompt = prompter.prompt(&[message], std::slice::from_ref(&image));
+        let prompt =
+            prompt.map_err(|source| TrainError::Input { key: self.key.clone(), source })?;
+        let mut solution = self.solution.clone();
+        if let [patches] = &prompt.images[..] {
+            let (from, to) = (patches.view.original, patches.view.resized);
+            let factors = [
+                f64::from(to.width) / f64::from(from.width),
+                f64::from(to.height) / f64::from(from.height),
+            ];
+            rescale(&mut solution, factors);
+        }
+        let (key, question) = (self.key.clone(), self.question.clone());
+        Ok(Item { key, question, prompt, solution })
+    }
+}
+
+/// Rounds as VisionReasoner scales answers: trunc(x · factor + 0.5).
+fn rescale(solution: &mut Solution, [x, y]: [f64; 2]) {
+    if [x, y] == [1.0, 1.0] {
+        return;
+    }
+    let scaled = |value: i32, factor: f64| (f64::from(value) * factor + 0.5) as i32;
+    for object in &mut solution.objects {
+        let Bbox { x0, y0, x1, y1 } = object.bbox;
+        object.bbox =
+            Bbox { x0: scaled(x0, x), y0: scaled(y0, y), x1: scaled(x1, x), y1: scaled(y1, y) };
+        for point in &mut object.points {
+            *point = Point::new(scaled(point.x, x), scaled(point.y, y));
+        }
+    }
+}
+
+/// What stands for the question in a thinking text.
+pub const QUESTION: &str = segzero_eval::prompt::QUESTION;
+
+/// The reply that supervised training teaches: a thinking text, and the answer as Seg-Zero's strict
+/// format reward has it; several objects are VisionReasoner's list.
+pub fn model_reply(item: &Item, thinking: &str) -> String {
+    let thinking = thinking.replace(QUESTION, &item.question.to_lowercase());
+    // A tag in a question must not end the thinking.
+    let thinking = thinking.replace('<', " ");
+    let mut text = format!("<think>{thinking}</think><answer>");
+    let boxed = |b: &Bbox| format!("[{}, {}, {}, {}]", b.x0, b.y0, b.x1, b.y1);
+    let pointed = |p: &Point| format!("[{}, {}]", p.x, p.y);
+    let written = match &item.solution.objects[..] {
+        [one] if one.points.len() == 2 => write!(
+            text,
+            "{{\"bbox\": {}, \"points_1\": {}, \"points_2\": {}}}",
+            boxed(&one.bbox),
+            pointed(&one.points[0]),
+            pointed(&one.points[1]),
+        ),
+        many => {
+            let object = |object: &segzero_eval::reward::Truth| {
+                let point = object.points.first().map(&pointed).unwrap_or_default();
+                format!("{{\"bbox_2d\": {}, \"point_2d\": {point}}}", boxed(&object.bbox))
+            };
+            write!(text, "[{}]", many.iter().map(object).collect::<Vec<_>>().join(", "))
+        }
+    };
+    debug_assert!(written.is_ok(), "a string takes everything");
+    text.push_str("</answer>");
+    text
+}
+
+/// The order of rows in an epoch: a shuffle that depends on the seed and the epoch alone.
+pub fn order(count: usize, seed: u64, epoch: u64) -> Vec<usize> {
+    let mut random = ChaCha8Rng::seed_from_u64(seed);
+    random.set_stream(epoch);
+    let mut order: Vec<usize> = (0..count).collect();
+    for last in (1..count).rev() {
+        // The upper bits of a product: without the bias that a remainder would have towards small ones.
+        let at = (u128::from(random.next_u64()) * (last as u128 + 1)) >> 64;
+        order.swap(last, at as usize);
+    }
+    order
+}
+
+/// The rows of a step, counted from 1, of `batch` rows each; the rest of an epoch is left out.
+pub fn rows_of(step: u64, batch: usize, count: usize, seed: u64) -> Vec<usize> {
+    let per_epoch = (count / batch.max(1)).max(1) as u64;
+    let (epoch, at) = ((step - 1) / per_epoch, ((step - 1) % per_epoch) as usize);
+    order(count, seed, epoch).into_iter().skip(at * batch).take(batch).collect()
+}

@@ -1,0 +1,113 @@
+//! A training on disk: a folder for each checkpoint, in Hugging Face layout, beside it what is needed
+//! to go on as if nothing had happened.
+//!
+//! ```text
+//! RUN/checkpoints/step-000050/   config.json, tokenizer, model.safetensors (f32)
+//!                      trainer/  optimizer.safetensors, state.json
+//! ```
+
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use serde::{Deserialize, Serialize};
+
+use crate::error::TrainError;
+use crate::trainer::Trainer;
+
+/// Folder of the checkpoints in a run's.
+pub const CHECKPOINTS: &str = "checkpoints";
+/// Folder of what is not the model's.
+const TRAINER: &str = "trainer";
+const MOMENTS: &str = "optimizer.safetensors";
+const STATE: &str = "state.json";
+pub(crate) const WEIGHTS: &str = "model.safetensors";
+
+/// Where a training stands. Random numbers and the order of data follow from seed and step.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct State {
+    /// Steps taken.
+    pub step: u64,
+}
+
+/// Writes a checkpoint; it is there as a whole or not at all.
+///
+/// # Errors
+/// A disk that is full.
+pub fn save(trainer: &Trainer, run: &Path, model: &Path) -> Result<PathBuf, TrainError> {
+    let folder = run.join(CHECKPOINTS).join(format!("step-{:06}", trainer.step()));
+    let incomplete = folder.with_extension("incomplete");
+    let failed = |path: &Path| {
+        let path = path.to_owned();
+        move |error: std::io::Error| TrainError::Write { path, reason: error.to_string() }
+    };
+    if incomplete.exists() {
+        fs::remove_dir_all(&incomplete).map_err(failed(&incomplete))?;
+    }
+    let own = incomplete.join(TRAINER);
+    fs::create_dir_all(&own).map_err(failed(&own))?;
+    for file in side_files(model)? {
+        let name = file.file_name().unwrap_or_default();
+        fs::copy(&file, incomplete.join(name)).map_err(failed(&incomplete))?;
+    }
+    trainer.weights().save(&incomplete.join(WEIGHTS))?;
+    trainer.weights().save_moments(&own.join(MOMENTS))?;
+    let state = State { step: trainer.step() };
+    let text = serde_json::to_string(&state).unwrap_or_default();
+    fs::write(own.join(STATE), text).map_err(failed(&own))?;
+    if folder.exists() {
+        fs::remove_dir_all(&folder).map_err(failed(&folder))?;
+    }
+    fs::rename(&incomplete, &folder).map_err(failed(&folder))?;
+    Ok(folder)
+}
+
+/// All that a model's folder holds beside its weights.
+pub(crate) fn side_files(model: &Path) -> Result<Vec<PathBuf>, TrainError> {
+    let failed = |error: std::io::Error| TrainError::Write {
+        path: model.to_owned(),
+        reason: error.to_string(),
+    };
+    let mut files = Vec::new();
+    for entry in fs::read_dir(model).map_err(failed)? {
+        let path = entry.map_err(failed)?.path();
+        let name = path.file_name().map(|name| name.to_string_lossy().into_owned());
+        let name = name.unwrap_or_default();
+        let is_small = [".json", ".txt", ".jinja", ".model"].iter().any(|end| name.ends_with(end));
+        if path.is_file() && is_small && !name.contains("safetensors.index") {
+            files.push(path);
+        }
+    }
+    files.sort();
+    Ok(files)
+}
+
+/// The last whole checkpoint of a run.
+///
+/// # Errors
+/// A folder that cannot be read.
+pub fn last(run: &Path) -> Result<Option<(PathBuf, State)>, TrainError> {
+    let folder = run.join(CHECKPOINTS);
+    let Ok(entries) = fs::read_dir(&folder) else { return Ok(None) };
+    let mut found: Vec<PathBuf> = entries
+        .filter_map(|entry| Some(entry.ok()?.path()))
+        .filter(|path| path.extension().is_none() && path.join(TRAINER).join(STATE).is_file())
+        .collect();
+    found.sort();
+    let Some(path) = found.pop() else { return Ok(None) };
+    let state = path.join(TRAINER).join(STATE);
+    let failed = |reason: String| TrainError::Read { path: state.clone(), reason };
+    let text = fs::read_to_string(&state).map_err(|error| failed(error.to_string()))?;
+    let read = serde_json::from_str(&text).map_err(|error| failed(error.to_string()))?;
+    Ok(Some((path, read)))
+}
+
+/// Gives a trainer, whose weights are those of the checkpoint, the rest of what it was.
+///
+/// # Errors
+/// A checkpoint that is damaged.
+pub fn restore(trainer: &mut Trainer, checkpoint: &Path, state: State) -> Result<(), TrainError> {
+    let device = trainer.weights().network().placement().device.clone();
+    trainer.weights_mut().load_moments(&checkpoint.join(TRAINER).join(MOMENTS), &device)?;
+    trainer.resume_at(state.step);
+    Ok(())
+}

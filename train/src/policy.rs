@@ -12,7 +12,8 @@ use burn::tensor::activation::log_softmax;
 use burn::tensor::{
     Bool, DType, Device, FloatDType, Gradients, IndexingUpdateOp, Int, Tensor, TensorData,
 };
-use segzero_model::qwen_vl::{Prompt, PromptError, QwenVl, Rotation};
+use segzero_model::qwen_vl::vision::{Course, VisionTower};
+use segzero_model::qwen_vl::{Patches, Prompt, PromptError, QwenVl, Rotation};
 
 use crate::gradients::Accumulated;
 use crate::loss::Pull;
@@ -113,7 +114,7 @@ impl Policy {
         let start = Instant::now();
         let layout = Layout::new(&self.plain, batch)?;
         let sights = self.look(batch)?;
-        let images = sights.iter().map(Sight::tokens).collect();
+        let images = sights.iter().flat_map(Sight::tokens).collect();
         let embed = |model| -> Vec<Stage<'_>> {
             let layout = &layout;
             vec![Box::new(move |images| layout.embed(model, images))]
@@ -139,29 +140,47 @@ impl Policy {
         let by_state = layout.spread(by_rows, &decoded.output);
         let by_input = decoded.back(by_state, |g| gradients.add(&self.trained, g));
         let by_images = embedded.back(by_input, |g| gradients.add(&self.trained, g));
-        for (sight, by_image) in sights.into_iter().zip(by_images) {
-            if let Sight::Live(tape) = sight {
-                tape.back(vec![by_image], |g| gradients.add(&self.trained, g));
+        let mut by_images = by_images.into_iter();
+        for sight in sights {
+            match sight {
+                Sight::Still(_) => drop(by_images.next()),
+                Sight::Live(tape, count) => {
+                    let by = Tensor::cat(by_images.by_ref().take(count).collect(), 1);
+                    tape.back(vec![by], |g| gradients.add(&self.trained, g));
+                }
             }
         }
         Ok(Timing { forward, backward: start.elapsed() - forward })
     }
 
-    /// The images, each on a tape of its own if the tower is trained.
+    /// The images; on tapes if the tower is trained. Those of one size are seen at once.
     fn look(&self, batch: &Batch) -> Result<Vec<Sight<'_>>, PromptError> {
+        let images: Vec<&Patches> =
+            batch.prompts.iter().flat_map(|prompt| &prompt.images).collect();
         let mut sights = Vec::new();
-        for image in batch.prompts.iter().flat_map(|prompt| &prompt.images) {
+        let mut from = 0;
+        while from < images.len() {
+            let [frames, height, width] = images[from].grid;
             // A video would be several frames, which no prompt of ours has.
-            if !self.trains_vision || image.grid[0] != 1 {
-                sights.push(Sight::Still(self.plain.see(image)?.unsqueeze()));
+            if !self.trains_vision || frames != 1 {
+                sights.push(Sight::Still(self.plain.see(images[from])?.unsqueeze()));
+                from += 1;
                 continue;
             }
-            let patches = self.plain.patches(image)?;
-            let frame = [image.grid[1], image.grid[2]];
-            let stages = |model: &QwenVl| tower(model, patches.clone(), frame);
+            let same = images[from..].iter().take_while(|image| image.grid == images[from].grid);
+            let (frame, device) = ([height, width], &self.plain.placement().device);
+            let course =
+                |count: usize| Some((count, self.plain.vision.course(frame, count, device)?));
+            let Some((count, course)) = course(same.count()).or_else(|| course(1)) else {
+                return Ok(sights);
+            };
+            let seen = images[from..from + count].iter().map(|image| self.plain.patches(image));
+            let patches = Tensor::cat(seen.collect::<Result<_, _>>()?, 0);
+            let stages = |model: &QwenVl| tower(model, patches.clone(), &course);
             let (plain, trained) = (stages(&self.plain), stages(&self.trained));
             let tape = Tape::run(Vec::new(), plain, trained, self.options.checkpointing);
-            sights.push(Sight::Live(tape));
+            sights.push(Sight::Live(tape, count));
+            from += count;
         }
         Ok(sights)
     }
@@ -242,39 +261,34 @@ pub fn likelihoods(
 
 type Stage<'a> = Box<dyn Fn(State) -> State + 'a>;
 
-/// The tower's stages for one image, from nothing to its tokens `[1, tokens, hidden]`.
-fn tower<'a>(model: &QwenVl, patches: Tensor<2>, frame: [usize; 2]) -> Vec<Stage<'a>> {
-    let (_, course) = model.vision.begin(patches.clone(), frame);
-    let vision = model.vision.clone();
-    let begin = vision.clone();
+/// The tower's stages for some images, from nothing to their tokens `[1, tokens, hidden]`.
+fn tower<'a>(model: &QwenVl, patches: Tensor<2>, course: &Course) -> Vec<Stage<'a>> {
+    let of = |run: fn(&VisionTower, usize, Tensor<2>, &Course) -> Tensor<2>, block: usize| {
+        let (vision, course) = (model.vision.clone(), course.clone());
+        let step = move |x: Tensor<3>| run(&vision, block, x.squeeze_dim(0), &course).unsqueeze();
+        Box::new(move |state: State| state.into_iter().map(&step).collect()) as Stage<'a>
+    };
+    let (vision, way) = (model.vision.clone(), course.clone());
     let mut stages: Vec<Stage> =
-        vec![Box::new(move |_| vec![begin.begin(patches.clone(), frame).0.unsqueeze()])];
-    for block in 0..vision.depth() {
-        let (vision, course) = (vision.clone(), course.clone());
-        stages.push(Box::new(move |state| {
-            state
-                .into_iter()
-                .map(|x| vision.block(block, x.squeeze_dim(0), &course).unsqueeze())
-                .collect()
-        }));
-    }
-    stages.push(Box::new(move |state| {
-        state.into_iter().map(|x| vision.merge(x.squeeze_dim(0), &course).unsqueeze()).collect()
-    }));
+        vec![Box::new(move |_| vec![vision.embed(patches.clone(), &way).unsqueeze()])];
+    let block = |vision: &VisionTower, block, x, course: &Course| vision.block(block, x, course);
+    stages.extend((0..model.vision.depth()).map(|at| of(block, at)));
+    stages.push(of(|vision, _, x, course| vision.merge(x, course), 0));
     stages
 }
 
-/// An image as the decoder gets it.
+/// Images as the decoder gets them: one, or several of one size behind each other.
 enum Sight<'a> {
     Still(Tensor<3>),
-    Live(Tape<'a>),
+    Live(Tape<'a>, usize),
 }
 
 impl Sight<'_> {
-    fn tokens(&self) -> Tensor<3> {
+    /// The tokens of each image.
+    fn tokens(&self) -> State {
         match self {
-            Self::Still(tokens) => tokens.clone(),
-            Self::Live(tape) => tape.output[0].clone(),
+            Self::Still(tokens) => vec![tokens.clone()],
+            Self::Live(tape, count) => tape.output[0].clone().chunk(*count, 1),
         }
     }
 }

@@ -28,9 +28,10 @@ pub struct VisionTower {
     kernel: Kernel,
 }
 
-/// What the blocks need to know of a frame.
+/// What the blocks need to know of the frames.
 #[derive(Clone, Debug)]
 pub struct Course {
+    patches: Vec<usize>,
     inverse: Vec<usize>,
     windows: Vec<(usize, usize)>,
     whole: (usize, usize),
@@ -106,15 +107,35 @@ impl VisionTower {
 
     /// What comes before the blocks: the embedded patches `[patches, hidden]`, window by window, and
     /// what the blocks need to know of the frame.
-    pub fn begin(&self, patches: Tensor<2>, frame: [usize; 2]) -> (Tensor<2>, Course) {
-        let device = patches.device();
-        let order = Order::new(frame, &self.config);
+    fn begin(&self, patches: Tensor<2>, frame: [usize; 2]) -> (Tensor<2>, Course) {
+        let course = self.lay(Order::new(frame, &self.config), frame, 1, &patches.device());
+        (self.embed(patches, &course), course)
+    }
+
+    /// The way of `frames` frames of `[height, width]` patches through the tower at once; none where
+    /// they are so large that they fall into windows of several sizes, and several would not pay.
+    pub fn course(&self, frame: [usize; 2], frames: usize, device: &Device) -> Option<Course> {
+        let order = Order::new(frame, &self.config).of_frames(frames)?;
+        Some(self.lay(order, frame, frames, device))
+    }
+
+    fn lay(&self, order: Order, frame: [usize; 2], frames: usize, device: &Device) -> Course {
         let unit = self.config.merge_len();
-        let windows = order.windows.iter().map(|&(n, len)| (n, len * unit)).collect();
-        let rotation = rotary::rotation(frame, &order, &self.config, &device);
-        let x = permute(self.patch_embed.forward(patches), &order.patches, unit, &device);
-        let whole = (1, frame[0] * frame[1]);
-        (x, Course { inverse: order.inverse(), windows, whole, unit, rotation })
+        Course {
+            windows: order.windows.iter().map(|&(n, len)| (n, len * unit)).collect(),
+            whole: (frames, frame[0] * frame[1]),
+            unit,
+            rotation: rotary::rotation(frame, &order, &self.config, device),
+            inverse: order.inverse(),
+            patches: order.patches,
+        }
+    }
+
+    /// Patches `[patches, numbers]` in the processor's order, frame by frame, to `[patches, hidden]`,
+    /// window by window.
+    pub fn embed(&self, patches: Tensor<2>, course: &Course) -> Tensor<2> {
+        let device = patches.device();
+        permute(self.patch_embed.forward(patches), &course.patches, course.unit, &device)
     }
 
     /// One block.

@@ -10,7 +10,7 @@ use super::window::Order;
 /// Base of the frequencies.
 const THETA: f64 = 10_000.0;
 
-/// The rotation of every patch in the given order.
+/// The rotation of every patch of frames of one size, in the given order.
 pub(super) fn rotation(
     frame: [usize; 2],
     order: &Order,
@@ -19,10 +19,11 @@ pub(super) fn rotation(
 ) -> Rotation {
     let merge = config.spatial_merge_size;
     let width = frame[1] / merge;
+    let whole = width * (frame[0] / merge);
     let half = config.head_dim() / 2;
     let frequencies = frequencies(THETA, half);
     let mut angles = Vec::with_capacity(order.patches.len() * config.merge_len() * half);
-    for &patch in &order.patches {
+    for patch in order.patches.iter().map(|patch| patch % whole.max(1)) {
         let (top, left) = (patch / width * merge, patch % width * merge);
         for place in 0..config.merge_len() {
             let (row, column) = (top + place / merge, left + place % merge);

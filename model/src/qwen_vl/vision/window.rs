@@ -41,6 +41,18 @@ impl Order {
         Self { patches: windows.concat(), windows: runs }
     }
 
+    /// The order for several such frames, one behind the other; none where windows differ in size, so
+    /// that those of one size would not be neighbours.
+    pub fn of_frames(&self, frames: usize) -> Option<Self> {
+        let &[(count, length)] = &self.windows[..] else {
+            return (frames == 1).then(|| self.clone());
+        };
+        let each = self.patches.len();
+        let shifted = |frame| self.patches.iter().map(move |patch| frame * each + patch);
+        let patches = (0..frames).flat_map(shifted).collect();
+        Some(Self { patches, windows: vec![(frames * count, length)] })
+    }
+
     /// For each merged patch in the order of the processor, its place.
     pub fn inverse(&self) -> Vec<usize> {
         let mut inverse = vec![0; self.patches.len()];

@@ -250,18 +250,7 @@ impl Trainer {
         figures.insert("response_length/clip_ratio".to_owned(), share);
         lengths(&mut figures, "response_length", replies.iter().map(|reply| reply.tokens.len()));
         lengths(&mut figures, "prompt_length", items.iter().map(|item| item.prompt.ids.len()));
-        let step = self.step;
-        let sampled = texts.into_iter().zip(rewards).zip(advantages).enumerate();
-        let sampled = sampled.map(|(index, ((reply, rewards), advantage))| Sampled {
-            step,
-            key: items[index / each].key.clone(),
-            question: items[index / each].question.clone(),
-            reply,
-            rewards: rewards.parts.iter().map(|(r, x)| (r.name().to_owned(), *x)).collect(),
-            score: rewards.total,
-            advantage,
-        });
-        Ok((figures, sampled.collect()))
+        Ok((figures, sampled(self.step, items, texts, rewards, &advantages)))
     }
 
     fn rollout(
@@ -370,6 +359,28 @@ impl Trainer {
         clock.note(figures, optimizer, begin);
         Ok(())
     }
+}
+
+/// What is kept of a rollout.
+fn sampled(
+    step: u64,
+    items: &[Item],
+    texts: Vec<String>,
+    rewards: Vec<Rewards>,
+    advantages: &[f64],
+) -> Vec<Sampled> {
+    let each = texts.len() / items.len().max(1);
+    let replies = texts.into_iter().zip(rewards).zip(advantages).enumerate();
+    let sampled = replies.map(|(index, ((reply, rewards), &advantage))| Sampled {
+        step,
+        key: items[index / each].key.clone(),
+        question: items[index / each].question.clone(),
+        reply,
+        rewards: rewards.parts.iter().map(|(r, x)| (r.name().to_owned(), *x)).collect(),
+        score: rewards.total,
+        advantage,
+    });
+    sampled.collect()
 }
 
 /// # Errors

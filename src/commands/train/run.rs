@@ -8,10 +8,11 @@ use std::process::ExitCode;
 use std::time::Instant;
 
 use rayon::prelude::*;
+use segzero_datasets::Format;
 use segzero_model::checkpoint::Checkpoint;
 use segzero_model::checkpoint::hub::Freshness;
 use segzero_model::load::Placement;
-use segzero_model::packed::Format;
+use segzero_model::packed;
 use segzero_model::qwen_vl::{MESSAGE_END, QwenVl};
 use segzero_train::{
     Figures, GrpoOptions, Item, Row, Sampled, SftOptions, Trainer, last, restore, rows_of, save,
@@ -96,6 +97,11 @@ pub fn grpo(args: GrpoArgs) -> Result<ExitCode, Failure> {
 /// The rows of a prepared training set.
 fn rows(set: &SourceArgs) -> Result<Vec<Row>, Failure> {
     let source = set.source(Wanted::Any)?;
+    if source.format != Format::HfTrain {
+        let path = source.annotations.display();
+        return Err(Failure::new(format_args!("`{path}` is no prepared training set"))
+            .hint("make one of it by `segzero prep`"));
+    }
     let rows: Vec<Row> = source
         .samples(&set.read_options())?
         .map(|sample| Ok(Row::new(sample?)?))
@@ -284,8 +290,8 @@ fn load(
     folder: &Path,
 ) -> Result<(QwenVl, Vec<segzero_model::load::Named>), Failure> {
     let format = match common.dtype {
-        Compute::F32 => Format::F32,
-        Compute::Bf16 => Format::Bf16,
+        Compute::F32 => packed::Format::F32,
+        Compute::Bf16 => packed::Format::Bf16,
     };
     let placement = Placement { packs: false, ..common.device.place(format)? };
     let checkpoint = Checkpoint::open(folder)?;

@@ -4,20 +4,22 @@
 //! A prompt is computed once for all of its replies: of Seg-Zero's thousand tokens of an image and its
 //! question, every one of a group's replies would otherwise pay anew.
 
+mod layout;
+mod reading;
+
 use std::collections::BTreeSet;
 use std::time::{Duration, Instant};
 
 use burn::module::{Module, ModuleMapper, Param, ParamId};
-use burn::tensor::activation::log_softmax;
-use burn::tensor::{
-    Bool, DType, Device, FloatDType, Gradients, IndexingUpdateOp, Int, Tensor, TensorData,
-};
+use burn::tensor::Tensor;
 use segzero_model::qwen_vl::vision::{Course, VisionTower};
-use segzero_model::qwen_vl::{Patches, Prompt, PromptError, QwenVl, Rotation};
+use segzero_model::qwen_vl::{Patches, Prompt, PromptError, QwenVl};
 
 use crate::gradients::Accumulated;
 use crate::loss::Pull;
-use crate::tape::{Checkpointing, State, Tape, pull};
+use crate::tape::{Checkpointing, State, Tape};
+use layout::Layout;
+use reading::Reading;
 
 /// Prompts and the replies to each, as many to one as to another.
 #[derive(Clone, Debug, Default)]
@@ -293,204 +295,9 @@ impl Sight<'_> {
     }
 }
 
-/// Likelihoods as tensors.
-struct Reading {
-    /// `[1, tokens, 1]`.
-    log_probs: Tensor<3>,
-    /// Of every token that could have been, `[1, tokens, vocabulary]`.
-    all: Tensor<3>,
-}
-
-impl Reading {
-    /// Of hidden states `[1, tokens, hidden]`, and the tokens that they foretell.
-    fn new(model: &QwenVl, rows: Tensor<3>, targets: &[i32], options: &PolicyOptions) -> Self {
-        let logits = model.decoder.logits(rows);
-        let logits = match logits.dtype() {
-            DType::F32 => logits,
-            _ => logits.cast(FloatDType::F32),
-        };
-        let logits = match options.temperature {
-            1.0 => logits,
-            temperature => logits.div_scalar(temperature),
-        };
-        let data = TensorData::new(targets.to_vec(), [1, targets.len(), 1]);
-        let targets = Tensor::<3, Int>::from_data(data, &logits.device());
-        let all = log_softmax(logits, 2);
-        Self { log_probs: all.clone().gather(2, targets), all }
-    }
-
-    fn numbers(&self) -> Likelihood {
-        let all = self.all.clone().inner();
-        let entropies = (all.clone().exp() * all).sum_dim(2).neg();
-        let floats = |x: Tensor<3>| x.into_data().iter::<f64>().collect();
-        Likelihood {
-            log_probs: floats(self.log_probs.clone().inner()),
-            entropies: floats(entropies),
-        }
-    }
-
-    fn pull(self, by_log_probs: &[f32], by_entropies: &[f32]) -> Gradients {
-        let device = self.all.device().without_autodiff();
-        let tensor = |by: &[f32]| -> Tensor<3> {
-            Tensor::from_data(TensorData::new(by.to_vec(), [1, by.len(), 1]), &device)
-        };
-        if by_entropies.iter().all(|&by| by == 0.0) {
-            return pull(&[self.log_probs], &[tensor(by_log_probs)]);
-        }
-        let entropies = (self.all.clone().exp() * self.all).sum_dim(2).neg();
-        pull(&[self.log_probs, entropies], &[tensor(by_log_probs), tensor(by_entropies)])
-    }
-}
-
 struct ReadAll {
     numbers: Vec<Likelihood>,
     live: Option<(Tensor<3>, Reading)>,
-}
-
-/// Where the tokens of a batch are. Prompts and replies are padded at their ends, which nothing sees.
-#[derive(Clone, Debug)]
-struct Layout {
-    prompts: Vec<Prompt>,
-    /// Tokens of replies that others follow, padded: `[replies x longest]`.
-    inputs: Vec<u32>,
-    /// Longest prompt, and longest reply without its last token.
-    longest: [usize; 2],
-    rotations: [Rotation; 2],
-    hidden: Option<Tensor<4, Bool>>,
-    /// For each token of each reply, the place of the token before it among all rows.
-    places: Vec<i32>,
-    targets: Vec<i32>,
-    lengths: Vec<usize>,
-}
-
-impl Layout {
-    fn new(model: &QwenVl, batch: &Batch) -> Result<Self, PromptError> {
-        let device = &model.placement().device;
-        let prompts = batch.prompts.iter().map(|prompt| prompt.ids.len());
-        let replies = batch.replies.iter().map(|reply| reply.len().saturating_sub(1));
-        let longest = [prompts.max().unwrap_or(0), replies.max().unwrap_or(0).max(1)];
-        let each = batch.replies.len() / batch.prompts.len().max(1);
-        let (mut of_prompts, mut of_replies) = (Vec::new(), Vec::new());
-        let (mut padded, mut inputs, mut places) = (Vec::new(), Vec::new(), Vec::new());
-        for prompt in &batch.prompts {
-            let positions = model.positions(prompt)?;
-            let mut places = positions.tokens;
-            places.resize(longest[0], [0; 3]);
-            of_prompts.push(places);
-            let next = |at: usize| [positions.next + at as i64; 3];
-            of_replies.extend((0..each).map(|_| (0..longest[1]).map(next).collect::<Vec<_>>()));
-            let mut ids = prompt.ids.clone();
-            ids.resize(longest[0], 0);
-            padded.push(Prompt { ids, images: prompt.images.clone() });
-        }
-        let behind = batch.prompts.len() * longest[0];
-        for (index, reply) in batch.replies.iter().enumerate() {
-            let prompt = index / each;
-            let last = prompt * longest[0] + batch.prompts[prompt].ids.len() - 1;
-            let row = |at: usize| if at == 0 { last } else { behind + index * longest[1] + at - 1 };
-            places.extend((0..reply.len()).map(|at| row(at) as i32));
-            let before = &reply[..reply.len().saturating_sub(1)];
-            inputs.extend(before);
-            inputs.resize((index + 1) * longest[1], 0);
-        }
-        let lengths: Vec<usize> = batch.prompts.iter().map(|prompt| prompt.ids.len()).collect();
-        Ok(Self {
-            rotations: [model.rotation(&of_prompts), model.rotation(&of_replies)],
-            hidden: hidden(&lengths, each, longest, device),
-            prompts: padded,
-            inputs,
-            longest,
-            places,
-            targets: batch.replies.iter().flat_map(|r| r.iter().map(|&id| id as i32)).collect(),
-            lengths: batch.replies.iter().map(|reply| reply.len()).collect(),
-        })
-    }
-
-    /// Embeddings of prompts and replies.
-    fn embed(&self, model: &QwenVl, images: State) -> State {
-        let mut images = images.into_iter().map(|image| image.squeeze_dim(0));
-        let prompts = self
-            .prompts
-            .iter()
-            .map(|prompt| model.place(prompt, images.by_ref().take(prompt.images.len()).collect()));
-        let prompts = Tensor::cat(prompts.collect(), 0);
-        let replies = model.decoder.embed(&self.inputs, &model.placement().device);
-        let [_, hidden] = replies.dims();
-        let replies = replies.reshape([self.lengths.len(), self.longest[1], hidden]);
-        vec![prompts, replies]
-    }
-
-    fn layer(&self, model: &QwenVl, at: usize, mut state: State) -> State {
-        let (Some(replies), Some(prompts)) = (state.pop(), state.pop()) else { return state };
-        let hidden = self.hidden.as_ref();
-        model.decoder.branch(at, [prompts, replies], &self.rotations, hidden).into()
-    }
-
-    fn indices(&self, device: &Device) -> Tensor<1, Int> {
-        let data = TensorData::new(self.places.clone(), [self.places.len()]);
-        Tensor::from_data(data, device)
-    }
-
-    /// The hidden states `[1, tokens, hidden]` that foretell the tokens of the replies.
-    fn rows(&self, state: &State) -> Tensor<3> {
-        let flat = Tensor::cat(state.iter().map(|x| flat(x.clone())).collect(), 0);
-        let indices = self.indices(&flat.device());
-        flat.select(0, indices).unsqueeze()
-    }
-
-    /// The derivatives by all hidden states, from those by [`Layout::rows`].
-    fn spread(&self, rows: Tensor<3>, state: &State) -> State {
-        let shapes: Vec<[usize; 3]> = state.iter().map(Tensor::dims).collect();
-        let count = shapes.iter().map(|shape| shape[0] * shape[1]).sum();
-        let rows: Tensor<2> = rows.squeeze_dim(0);
-        let device = rows.device();
-        let zeros = Tensor::zeros([count, rows.dims()[1]], (&device, rows.dtype()));
-        let whole = zeros.select_assign(0, self.indices(&device), rows, IndexingUpdateOp::Add);
-        let mut from = 0;
-        let part = |shape: &[usize; 3]| {
-            let part = whole.clone().narrow(0, from, shape[0] * shape[1]);
-            from += shape[0] * shape[1];
-            part.reshape(*shape)
-        };
-        shapes.iter().map(part).collect()
-    }
-
-    /// Chunks of likelihoods, cut by reply.
-    fn by_reply(&self, chunks: Vec<Likelihood>) -> Vec<Likelihood> {
-        let (mut log_probs, mut entropies) = (Vec::new(), Vec::new());
-        for chunk in chunks {
-            log_probs.extend(chunk.log_probs);
-            entropies.extend(chunk.entropies);
-        }
-        let (mut log_probs, mut entropies) = (log_probs.into_iter(), entropies.into_iter());
-        let reply = |&length: &usize| Likelihood {
-            log_probs: log_probs.by_ref().take(length).collect(),
-            entropies: entropies.by_ref().take(length).collect(),
-        };
-        self.lengths.iter().map(reply).collect()
-    }
-}
-
-fn flat(x: Tensor<3>) -> Tensor<2> {
-    let [batch, tokens, hidden] = x.dims();
-    x.reshape([batch * tokens, hidden])
-}
-
-/// The ends of prompts that are shorter than the longest.
-fn hidden(
-    lengths: &[usize],
-    each: usize,
-    longest: [usize; 2],
-    device: &Device,
-) -> Option<Tensor<4, Bool>> {
-    if lengths.iter().all(|&length| length == longest[0]) {
-        return None;
-    }
-    let whole = longest[0] + longest[1];
-    let row = |&length: &usize| (0..whole).map(move |at| at >= length && at < longest[0]);
-    let rows = lengths.iter().flat_map(|length| (0..each).flat_map(move |_| row(length)));
-    let data = TensorData::new(rows.collect::<Vec<bool>>(), [lengths.len() * each, 1, 1, whole]);
-    Some(Tensor::from_data(data, device))
 }
 
 struct Freeze<'a>(&'a BTreeSet<ParamId>);

@@ -200,8 +200,8 @@ impl Trainer {
         finite(loss, self.step + 1)?;
         lengths(&mut figures, "response_length", replies.iter().map(Vec::len));
         lengths(&mut figures, "prompt_length", items.iter().map(|item| item.prompt.ids.len()));
-        let optimizer = self.advance(gradients, &mut figures);
-        clock.note(&mut figures, optimizer, begin);
+        clock.optimizer = self.advance(gradients, &mut figures);
+        clock.note(&mut figures, begin);
         Ok(figures)
     }
 
@@ -234,11 +234,15 @@ impl Trainer {
         let scores: Vec<f64> = rewards.iter().map(|rewards| rewards.total).collect();
         let advantages = advantages(&scores, each, options.advantage);
         let judged = begin.elapsed() - rollout;
-        let mut figures = Figures::new();
-        let mut old: Vec<Vec<f64>> = Vec::new();
+        let counts: Vec<usize> = replies.iter().map(|reply| reply.tokens.len()).collect();
+        let weights = token_weights(&counts, &options.loss);
+        let (mut figures, mut clock) = (Figures::new(), Clock::default());
+        let mut sampled = Rollout { replies, advantages, weights, old: Vec::new() };
         for _ in 0..options.num_iterations.max(1) {
-            self.learn(items, &replies, &advantages, &mut old, options, &mut figures, begin)?;
+            clock = self.learn(items, &mut sampled, options, &mut figures)?;
         }
+        let Rollout { replies, advantages, .. } = sampled;
+        clock.note(&mut figures, begin);
         let seconds = rollout.as_secs_f64();
         figures.insert("timing_s/rollout".to_owned(), seconds);
         figures.insert("timing_s/reward".to_owned(), judged.as_secs_f64());
@@ -250,7 +254,7 @@ impl Trainer {
         figures.insert("response_length/clip_ratio".to_owned(), share);
         lengths(&mut figures, "response_length", replies.iter().map(|reply| reply.tokens.len()));
         lengths(&mut figures, "prompt_length", items.iter().map(|item| item.prompt.ids.len()));
-        Ok((figures, sampled(self.step, items, texts, rewards, &advantages)))
+        Ok((figures, kept(self.step, items, texts, rewards, &advantages)))
     }
 
     fn rollout(
@@ -279,67 +283,38 @@ impl Trainer {
         Ok(replies.into_iter().flatten().collect())
     }
 
-    /// One step of the optimizer on replies that were sampled. `old` is what they were worth to the
-    /// policy that sampled, and is filled where it is empty: with the same weights, by the same
-    /// arithmetic as the new ones, so that the first ratio is 1 and not nearly 1.
-    #[expect(clippy::too_many_arguments)] // what a rollout made, as it is
+    /// One step of the optimizer on replies that were sampled.
     fn learn(
         &mut self,
         items: &[Item],
-        replies: &[Reply],
-        advantages: &[f64],
-        old: &mut Vec<Vec<f64>>,
+        rollout: &mut Rollout,
         options: &GrpoOptions,
         figures: &mut Figures,
-        begin: Instant,
-    ) -> Result<(), TrainError> {
+    ) -> Result<Clock, TrainError> {
         let each = options.num_generations;
-        let tokens: Vec<&[u32]> = replies.iter().map(|reply| reply.tokens.as_slice()).collect();
-        let counts: Vec<usize> = tokens.iter().map(|tokens| tokens.len()).collect();
-        let weights = token_weights(&counts, &options.loss);
         let policy = self.policy(options.temperature);
         let reference = self.reference.as_ref().filter(|_| options.loss.beta != 0.0);
-        let pulls_all = reference.is_some() || options.loss.entropy_coef != 0.0;
         let (mut gradients, mut sums, mut clock) =
             (Accumulated::default(), LossFigures::default(), Clock::default());
-        let is_first = old.is_empty();
         let prompts_at_once = options.prompts_at_once.max(1);
         for from in (0..items.len()).step_by(prompts_at_once) {
             let prompts = from..(from + prompts_at_once).min(items.len());
             let range = prompts.start * each..prompts.end * each;
-            if !pulls_all
-                && options.num_iterations <= 1
-                && advantages[range.clone()].iter().all(|&a| a == 0.0)
-            {
-                continue;
-            }
+            let replies = rollout.replies[range.clone()].to_vec();
             let batch = Batch {
                 prompts: items[prompts].iter().map(|item| &item.prompt).collect(),
-                replies: tokens[range.clone()].to_vec(),
+                replies: replies.iter().map(|reply| reply.tokens.as_slice()).collect(),
             };
             let start = Instant::now();
             let held = reference.map(|model| likelihoods(model, &batch, policy.options()));
             let held = held.transpose()?;
             clock.reference += start.elapsed();
             let timing = policy.learn(&batch, &mut gradients, |found| {
-                let mut pulls = Vec::with_capacity(found.len());
-                for (at, found) in found.iter().enumerate() {
-                    let index = range.start + at;
-                    if is_first {
-                        old.push(found.log_probs.clone());
-                    }
-                    let reply = Scored {
-                        log_probs: found.log_probs.clone(),
-                        old: old.get(index).unwrap_or(&found.log_probs).clone(),
-                        reference: held.as_ref().map(|held| held[at].log_probs.clone()),
-                        entropies: found.entropies.clone(),
-                        advantage: advantages[index],
-                    };
-                    let (part, pull) = reply_loss(&reply, weights[index], &options.loss);
-                    sums.add(&part);
-                    pulls.push(pull);
-                }
-                pulls
+                let part = found.iter().zip(range.clone()).map(|(found, index)| {
+                    let held = held.as_ref().map(|held| &held[index - range.start]);
+                    rollout.pull(index, found, held, &options.loss, &mut sums)
+                });
+                part.collect()
             })?;
             clock.add(timing);
         }
@@ -355,14 +330,51 @@ impl Trainer {
         ] {
             figures.insert(name.to_owned(), value);
         }
-        let optimizer = self.advance(gradients, figures);
-        clock.note(figures, optimizer, begin);
-        Ok(())
+        clock.optimizer = self.advance(gradients, figures);
+        Ok(clock)
+    }
+}
+
+/// Replies to some prompts, and what they are worth.
+struct Rollout {
+    replies: Vec<Reply>,
+    advantages: Vec<f64>,
+    /// Each reply's [`token_weights`].
+    weights: Vec<f64>,
+    /// Log-probabilities under the policy that sampled. They are computed in the first iteration, with
+    /// the same weights and by the same arithmetic as the new ones, so that the first ratio is 1 and
+    /// not nearly 1.
+    old: Vec<Vec<f64>>,
+}
+
+impl Rollout {
+    /// What the loss asks of a reply, which adds its part to `sums`.
+    fn pull(
+        &mut self,
+        index: usize,
+        found: &Likelihood,
+        held: Option<&Likelihood>,
+        options: &LossOptions,
+        sums: &mut LossFigures,
+    ) -> Pull {
+        if self.old.len() == index {
+            self.old.push(found.log_probs.clone());
+        }
+        let reply = Scored {
+            log_probs: found.log_probs.clone(),
+            old: self.old[index].clone(),
+            reference: held.map(|held| held.log_probs.clone()),
+            entropies: found.entropies.clone(),
+            advantage: self.advantages[index],
+        };
+        let (part, pull) = reply_loss(&reply, self.weights[index], options);
+        sums.add(&part);
+        pull
     }
 }
 
 /// What is kept of a rollout.
-fn sampled(
+fn kept(
     step: u64,
     items: &[Item],
     texts: Vec<String>,
@@ -394,6 +406,7 @@ fn finite(loss: f64, step: u64) -> Result<(), TrainError> {
 struct Clock {
     timing: Timing,
     reference: Duration,
+    optimizer: Duration,
 }
 
 impl Clock {
@@ -402,12 +415,12 @@ impl Clock {
         self.timing.backward += timing.backward;
     }
 
-    fn note(&self, figures: &mut Figures, optimizer: Duration, begin: Instant) {
+    fn note(&self, figures: &mut Figures, begin: Instant) {
         for (name, time) in [
             ("ref", self.reference),
             ("forward", self.timing.forward),
             ("backward", self.timing.backward),
-            ("optimizer", optimizer),
+            ("optimizer", self.optimizer),
             ("step", begin.elapsed()),
         ] {
             figures.insert(format!("timing_s/{name}"), time.as_secs_f64());

@@ -33,8 +33,11 @@ impl Place {
     fn train(&self, kind: &str, out: &str, flags: &[&str]) -> Output {
         let (set, out) = (self.path("set"), self.path(out));
         let fixed = ["train", kind, "--model", MODEL, "--set", &set, "--out", &out, "--quiet"];
-        let size = ["--rollout-batch-size", "4"];
-        segzero(fixed.iter().chain(&size).chain(flags))
+        let size: &[&str] = match flags.contains(&"--rollout-batch-size") {
+            true => &[],
+            false => &["--rollout-batch-size", "4"],
+        };
+        segzero(fixed.iter().chain(size).chain(flags))
     }
 
     fn trained(&self, kind: &str, out: &str, flags: &[&str]) {
@@ -131,7 +134,8 @@ fn grpo_goes_on_to_the_bit_and_logs_what_the_reference_logs() {
     }
     // The policy that samples is the one that is trained: one step, one ratio.
     assert_eq!(log[0]["actor/ppo_kl"], 0.0);
-    assert_eq!(log[0]["actor/kl_loss"], 0.0);
+    // The reference has the same weights, but its attention is computed without a graph.
+    assert!(log[0]["actor/kl_loss"].as_f64().unwrap() < 1e-9, "{}", log[0]);
     let samples = fs::read_to_string(place.0.at("whole/samples.jsonl")).unwrap();
     let sample: Value = serde_json::from_str(samples.lines().next().unwrap()).unwrap();
     assert!(sample["reply"].is_string() && sample["rewards"]["think"].is_f64(), "{sample}");

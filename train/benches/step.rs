@@ -19,7 +19,7 @@ use segzero_model::load::Placement;
 use segzero_model::packed::Format;
 use segzero_model::qwen_vl::{Config, Patches, Prompt, QwenVl, View, parameters};
 use segzero_train::{
-    Accumulated, Batch, Checkpointing, Likelihood, Policy, PolicyOptions, Pull, Timing,
+    Accumulated, Batch, Checkpointing, Likelihood, Policy, PolicyOptions, Pull, Timing, likelihoods,
 };
 use serde_json::json;
 
@@ -99,7 +99,9 @@ fn main() {
         let policy = Policy::new(model.clone(), &BTreeSet::new(), options);
         if checkpointing == Checkpointing::Off {
             criterion.bench_function("likelihoods", |b| {
-                b.iter(|| black_box(policy.likelihoods(&batch).unwrap()));
+                b.iter(|| {
+                    black_box(likelihoods(policy.model(), &batch, policy.options()).unwrap())
+                });
             });
         }
         let mut last = Timing::default();

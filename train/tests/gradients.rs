@@ -22,7 +22,7 @@ use segzero_model::qwen_vl::{Config, Patches, Prompt, QwenVl, View, parameters};
 use segzero_test_support::fixture;
 use segzero_train::{
     Accumulated, Batch, Checkpointing, Likelihood, LossFigures, LossOptions, Policy, PolicyOptions,
-    Pull, Scored, reply_loss, token_weights,
+    Pull, Scored, likelihoods, reply_loss, token_weights,
 };
 use serde::Deserialize;
 
@@ -305,9 +305,12 @@ fn likelihoods_alone_are_those_of_transformers() {
             for chunk in [512, 5] {
                 let policy =
                     bench.policy(&BTreeSet::new(), options(case, Checkpointing::Off, chunk));
-                let found = policy.likelihoods(&bench.batch(0..2)).unwrap();
+                let alone = |prompts| {
+                    likelihoods(policy.model(), &bench.batch(prompts), policy.options()).unwrap()
+                };
+                let found = alone(0..2);
                 check_likelihoods(&format!("{name} {case_name} {chunk}"), &found, case);
-                let apart = [0..1, 1..2].map(|one| policy.likelihoods(&bench.batch(one)).unwrap());
+                let apart = [0..1, 1..2].map(alone);
                 check_likelihoods(&format!("{name} {case_name} apart"), &apart.concat(), case);
             }
         }

@@ -8,6 +8,12 @@ use std::path::Path;
 use std::process::Output;
 
 use common::{Data, assert_refused, segzero, text};
+use segzero_model::checkpoint::Checkpoint;
+use segzero_model::device::DeviceName;
+use segzero_model::load::{AdapterSource, Placement};
+use segzero_model::packed::Format;
+use segzero_model::qwen_vl::{Config, Prompt, QwenVl};
+use segzero_train::{Adapters, Batch, Lora, PolicyOptions};
 use serde_json::Value;
 
 const MODEL: &str = "tests/fixtures/pipeline/qwen";
@@ -187,7 +193,7 @@ fn frozen_parts_stay_and_checkpoints_are_models() {
 
 /// Names and values, as f32.
 fn tensors(path: &Path) -> Vec<(String, Vec<f32>)> {
-    let checkpoint = segzero_model::checkpoint::Checkpoint::open(path).unwrap();
+    let checkpoint = Checkpoint::open(path).unwrap();
     checkpoint.views().map(|view| (view.name.to_owned(), view.to_f32().unwrap())).collect()
 }
 
@@ -227,4 +233,53 @@ fn what_cannot_be_trained_is_refused_before_anything_is_written() {
     place.trained("sft", "run", &["--max-steps", "1"]);
     let other = place.train("sft", "run", &["--max-steps", "1", "--learning-rate", "1e-3"]);
     assert_refused(&other, &["was begun with other settings", "hint: go on with the same flags"]);
+}
+
+#[test]
+fn adapters_are_trained_alone_and_exported_into_the_weights() {
+    let place = Place::new();
+    let flags =
+        ["--max-steps", "4", "--save-steps", "2", "--lora-r", "4", "--learning-rate", "1e-2"];
+    place.trained("sft", "whole", &flags);
+    let log = place.log("whole");
+    assert!(loss(&log[3]) < loss(&log[0]), "{} to {}", loss(&log[0]), loss(&log[3]));
+    place.trained("sft", "parts", &flags);
+    fs::remove_dir_all(place.0.at("parts/checkpoints/step-000004")).unwrap();
+    place.trained("sft", "parts", &flags);
+    assert_eq!(place.log("parts"), log);
+
+    let checkpoint = place.0.at("whole/checkpoints/step-000004");
+    let (exported, run) = (place.path("model"), place.path("whole"));
+    let flags = ["--checkpoint", &run, "--out", &exported, "--dtype", "f32"];
+    let output = segzero(["train", "export"].iter().chain(&flags));
+    assert!(output.status.success(), "{}", text(&output.stderr));
+
+    let lora = Lora::open(&checkpoint).unwrap();
+    let saved = Checkpoint::open(checkpoint.join(segzero_train::ADAPTER)).unwrap();
+    // PEFT's names: what its own loader looks for.
+    let name = "base_model.model.model.language_model.layers.0.self_attn.q_proj.lora_A.weight";
+    assert_eq!(saved.get(name).unwrap().shape()[0], 4);
+    let load = |folder: &Path, adapters: Option<&dyn AdapterSource>| {
+        let placement = Placement { packs: false, ..DeviceName::Cpu.place(Format::F32).unwrap() };
+        let (config, weights) = (Config::open(folder).unwrap(), Checkpoint::open(folder).unwrap());
+        QwenVl::load_named(&weights, config, placement, adapters).unwrap()
+    };
+    let adapters = Adapters { lora: &lora, saved: Some(&saved) };
+    let base = load(Path::new(MODEL), None).0;
+    let (adapted, named) = load(Path::new(MODEL), Some(&adapters));
+    let merged = load(Path::new(&exported), None).0;
+
+    let prompt = Prompt { ids: (5..25).collect(), images: Vec::new() };
+    let replies: [&[u32]; 1] = [&[7, 8, 9, 10, 11, 12]];
+    let batch = Batch { prompts: vec![&prompt], replies: replies.to_vec() };
+    let of = |model: &QwenVl| {
+        let options = PolicyOptions::default();
+        segzero_train::likelihoods(model, &batch, &options).unwrap().remove(0).log_probs
+    };
+    let largest =
+        |a: &[f64], b: &[f64]| a.iter().zip(b).map(|(a, b)| (a - b).abs()).fold(0.0, f64::max);
+    assert!(largest(&of(&adapted), &of(&base)) > 1e-2);
+    // W + (α / r) B A is rounded once where the layer rounds three times.
+    assert!(largest(&of(&adapted), &of(&merged)) < 1e-4);
+    assert_eq!(of(&segzero_train::without_adapters(&adapted, &named)), of(&base));
 }

@@ -9,7 +9,7 @@ use half::{bf16, f16};
 use safetensors::Dtype;
 
 use crate::checkpoint::{Checkpoint, Error, ErrorKind, View};
-use crate::layers::{Kernel, Matrix, PackedMatrix};
+use crate::layers::{Adapter, Kernel, Matrix, PackedMatrix};
 use crate::packed::{Format, Packed};
 
 /// Where and how to keep weights.
@@ -74,8 +74,25 @@ pub enum Form {
     Spread,
 }
 
+/// Where low-rank additions to linear layers come from.
+pub trait AdapterSource {
+    /// The rank of a layer's addition, by the layer's canonical name; none where it gets none.
+    fn rank(&self, layer: &str) -> Option<usize>;
+
+    /// What the additions are multiplied by.
+    fn scale(&self) -> f64;
+
+    /// The name in files of a layer's matrix `lora_A` or `lora_B`.
+    fn name(&self, layer: &str, matrix: &str) -> String;
+
+    /// The numbers of that matrix, of this shape.
+    ///
+    /// # Errors
+    /// Where they are missing or of another shape.
+    fn numbers(&self, layer: &str, matrix: &str, shape: [usize; 2]) -> Result<Vec<f32>, Error>;
+}
+
 /// Hands parameters of a checkpoint to the layers that ask for them.
-#[derive(Debug)]
 pub struct Loader<'a> {
     /// None: parameters are listed, not loaded.
     checkpoint: Option<&'a Checkpoint>,
@@ -83,13 +100,48 @@ pub struct Loader<'a> {
     asked: Vec<(String, Vec<usize>)>,
     named: Vec<Named>,
     ignored: Vec<String>,
+    adapters: Option<&'a dyn AdapterSource>,
 }
 
 impl<'a> Loader<'a> {
     /// Loads from a checkpoint.
     pub fn new(checkpoint: &'a Checkpoint, placement: Placement) -> Self {
         let checkpoint = Some(checkpoint);
-        Self { checkpoint, placement, asked: Vec::new(), named: Vec::new(), ignored: Vec::new() }
+        Self {
+            checkpoint,
+            placement,
+            asked: Vec::new(),
+            named: Vec::new(),
+            ignored: Vec::new(),
+            adapters: None,
+        }
+    }
+
+    /// Adds adapters to the layers that get them.
+    #[must_use]
+    pub fn with_adapters(self, adapters: &'a dyn AdapterSource) -> Self {
+        Self { adapters: Some(adapters), ..self }
+    }
+
+    /// The adapter of a linear layer `[outputs, inputs]`, if it gets one.
+    ///
+    /// # Errors
+    /// Where it is damaged.
+    pub fn adapter(
+        &mut self,
+        layer: &str,
+        [outputs, inputs]: [usize; 2],
+    ) -> Result<Option<Adapter>, Error> {
+        let Some(source) = self.adapters else { return Ok(None) };
+        let Some(rank) = source.rank(layer) else { return Ok(None) };
+        let mut matrix = |matrix: &str, shape: [usize; 2]| -> Result<_, Error> {
+            let data = TensorData::new(source.numbers(layer, matrix, shape)?, shape);
+            let tensor: Tensor<2> = Tensor::from_data(data, self.options());
+            Ok(self.keep(&source.name(layer, matrix), &shape, Form::Same, tensor))
+        };
+        let down = matrix("lora_A", [rank, inputs])?;
+        let up = matrix("lora_B", [outputs, rank])?;
+        Ok(Some(Adapter { down, up, scale: source.scale() }))
     }
 
     /// Lists what a network asks for: layers get tensors of one element, and [`Loader::asked`] the
@@ -102,6 +154,7 @@ impl<'a> Loader<'a> {
             asked: Vec::new(),
             named: Vec::new(),
             ignored: Vec::new(),
+            adapters: None,
         }
     }
 

@@ -12,8 +12,10 @@ use safetensors::{Dtype, View};
 use segzero_model::checkpoint::Checkpoint;
 use segzero_model::qwen_vl::{Config, parameters};
 use serde::{Deserialize, Serialize};
+use sha2::{Digest, Sha256};
 
 use crate::error::TrainError;
+use crate::lora::{ADAPTER, Lora, merged};
 use crate::saved::{WEIGHTS, side_files};
 
 /// How weights are drawn: biases are 0, norms 1, all else normal.
@@ -121,15 +123,24 @@ impl View for Drawn {
     }
 }
 
-/// Normal numbers, by Box and Muller's transform, that depend on name and seed alone.
-fn normal(name: &str, seed: u64, count: usize, deviation: f64) -> Vec<f32> {
-    use sha2::{Digest, Sha256};
+/// Numbers in (0, 1], so that their logarithm is finite, that depend on name and seed alone.
+fn keyed(name: &str, seed: u64) -> impl FnMut() -> f64 {
     let mut hash = Sha256::new();
     hash.update(seed.to_le_bytes());
     hash.update(name.as_bytes());
     let mut random = ChaCha8Rng::from_seed(hash.finalize().into());
-    // In (0, 1], so that its logarithm is finite.
-    let mut uniform = move || ((random.next_u64() >> 11) + 1) as f64 / (1u64 << 53) as f64;
+    move || ((random.next_u64() >> 11) + 1) as f64 / (1u64 << 53) as f64
+}
+
+/// Numbers from -bound to bound.
+pub(crate) fn uniform_of(name: &str, seed: u64, count: usize, bound: f64) -> Vec<f32> {
+    let mut uniform = keyed(name, seed);
+    (0..count).map(|_| (bound * (2.0 * uniform() - 1.0)) as f32).collect()
+}
+
+/// Normal numbers, by Box and Muller's transform.
+fn normal(name: &str, seed: u64, count: usize, deviation: f64) -> Vec<f32> {
+    let mut uniform = keyed(name, seed);
     let mut numbers = Vec::with_capacity(count + 1);
     while numbers.len() < count {
         let (radius, angle) =
@@ -152,24 +163,41 @@ pub enum ExportDtype {
     F32,
 }
 
-/// Writes the model of a checkpoint without what only training needs. Gives the bytes of its weights.
+/// Writes a model without what only training needs, with adapters, if any, in its weights. Gives the
+/// bytes of the weights.
 ///
 /// # Errors
 /// A checkpoint that is damaged; a disk that is full.
-pub fn export(checkpoint: &Path, out: &Path, dtype: ExportDtype) -> Result<u64, TrainError> {
-    let opened = Checkpoint::open(checkpoint)?;
+pub fn export(
+    model: &Path,
+    adapters: Option<&Path>,
+    out: &Path,
+    dtype: ExportDtype,
+) -> Result<u64, TrainError> {
+    let opened = Checkpoint::open(model)?;
+    let adapters = match adapters {
+        Some(folder) => Some((Lora::open(folder)?, Checkpoint::open(folder.join(ADAPTER))?)),
+        None => None,
+    };
     let mut weights = Vec::new();
     let mut bytes = 0;
     for view in opened.views() {
+        let mut numbers = view.to_f32()?;
+        if let (Some((lora, adapters)), &[outputs, inputs]) = (&adapters, view.shape()) {
+            let layer = view.name.trim_end_matches(".weight");
+            numbers = merged(numbers, [outputs, inputs], layer, lora, adapters)?;
+        }
         let data: Vec<u8> = match dtype {
-            ExportDtype::F32 => bytemuck::cast_slice(&view.to_f32()?).to_vec(),
-            ExportDtype::Bf16 => bytemuck::cast_slice::<bf16, u8>(&view.to_bf16()?).to_vec(),
+            ExportDtype::F32 => bytemuck::cast_slice(&numbers).to_vec(),
+            ExportDtype::Bf16 => {
+                numbers.iter().flat_map(|&x| bf16::from_f32(x).to_le_bytes()).collect()
+            }
         };
         bytes += data.len() as u64;
         let shape = view.shape().to_vec();
         weights.push((view.name.to_owned(), Exported { shape, data, dtype }));
     }
-    publish(checkpoint, out, weights.into_iter())?;
+    publish(model, out, weights.into_iter())?;
     Ok(bytes)
 }
 

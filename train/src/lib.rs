@@ -12,6 +12,7 @@ mod begin;
 mod error;
 mod gradients;
 mod item;
+mod lora;
 mod loss;
 mod optimizer;
 mod policy;
@@ -26,6 +27,7 @@ pub use begin::{Beginning, ExportDtype, begin, export};
 pub use error::TrainError;
 pub use gradients::Accumulated;
 pub use item::{Item, QUESTION, Row, model_reply, order, rows_of};
+pub use lora::{ADAPTER, ADAPTER_CONFIG, Adapters, Lora, is_adapter, without_adapters};
 pub use loss::{
     ImportanceLevel, KlEstimator, LossFigures, LossOptions, LossType, Pull, Scored, reply_loss,
     token_weights,

@@ -2,7 +2,8 @@
 //! to go on as if nothing had happened.
 //!
 //! ```text
-//! RUN/checkpoints/step-000050/   config.json, tokenizer, model.safetensors (f32)
+//! RUN/checkpoints/step-000050/   config.json, tokenizer, model.safetensors (f32);
+//!                                with adapters adapter_config.json, adapter_model.safetensors instead
 //!                      trainer/  optimizer.safetensors, state.json
 //! ```
 
@@ -12,6 +13,7 @@ use std::path::{Path, PathBuf};
 use serde::{Deserialize, Serialize};
 
 use crate::error::TrainError;
+use crate::lora::{ADAPTER, Lora, is_adapter};
 use crate::trainer::Trainer;
 
 /// Folder of the checkpoints in a run's.
@@ -29,11 +31,16 @@ pub struct State {
     pub step: u64,
 }
 
-/// Writes a checkpoint; it is there as a whole or not at all.
+/// Writes a checkpoint of a training that began with `model`; it is there as a whole or not at all.
 ///
 /// # Errors
 /// A disk that is full.
-pub fn save(trainer: &Trainer, run: &Path, model: &Path) -> Result<PathBuf, TrainError> {
+pub fn save(
+    trainer: &Trainer,
+    run: &Path,
+    model: &Path,
+    lora: Option<&Lora>,
+) -> Result<PathBuf, TrainError> {
     let folder = run.join(CHECKPOINTS).join(format!("step-{:06}", trainer.step()));
     let incomplete = folder.with_extension("incomplete");
     let failed = |path: &Path| {
@@ -45,11 +52,19 @@ pub fn save(trainer: &Trainer, run: &Path, model: &Path) -> Result<PathBuf, Trai
     }
     let own = incomplete.join(TRAINER);
     fs::create_dir_all(&own).map_err(failed(&own))?;
-    for file in side_files(model)? {
-        let name = file.file_name().unwrap_or_default();
-        fs::copy(&file, incomplete.join(name)).map_err(failed(&incomplete))?;
+    match lora {
+        Some(lora) => {
+            lora.save(&incomplete, &model.display().to_string())?;
+            trainer.weights().save(&incomplete.join(ADAPTER), is_adapter)?;
+        }
+        None => {
+            for file in side_files(model)? {
+                let name = file.file_name().unwrap_or_default();
+                fs::copy(&file, incomplete.join(name)).map_err(failed(&incomplete))?;
+            }
+            trainer.weights().save(&incomplete.join(WEIGHTS), |_| true)?;
+        }
     }
-    trainer.weights().save(&incomplete.join(WEIGHTS))?;
     trainer.weights().save_moments(&own.join(MOMENTS))?;
     let state = State { step: trainer.step() };
     let text = serde_json::to_string(&state).unwrap_or_default();

@@ -91,12 +91,13 @@ impl<M: Module> Weights<M> {
         norm
     }
 
-    /// Writes all weights in f32 as published checkpoints have them.
+    /// Writes the weights whose names `keeps` holds, in f32, as published checkpoints have them.
     ///
     /// # Errors
     /// A disk that is full.
-    pub fn save(&self, path: &Path) -> Result<(), TrainError> {
-        let stored = self.parameters.iter().map(|p| {
+    pub fn save(&self, path: &Path, keeps: impl Fn(&str) -> bool) -> Result<(), TrainError> {
+        let kept = self.parameters.iter().filter(|p| keeps(&p.named.name));
+        let stored = kept.map(|p| {
             (
                 p.named.name.clone(),
                 Stored { shape: &p.named.shape, form: p.named.form, value: &p.value },

@@ -80,7 +80,7 @@ fn network(name: &str) -> (QwenVl, Vec<Named>) {
     random::write(folder.path(), &parameters(&config), &form, &[]).unwrap();
     let checkpoint = Checkpoint::open(folder.path()).unwrap();
     let placement = Placement { device: Device::flex(), packs: false, format: Format::F32 };
-    QwenVl::load_named(&checkpoint, config, placement).unwrap()
+    QwenVl::load_named(&checkpoint, config, placement, None).unwrap()
 }
 
 impl Expected {

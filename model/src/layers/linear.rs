@@ -15,6 +15,26 @@ pub struct Linear {
     bias: Option<Param<Tensor<1>>>,
     /// Outputs that share a number of the bias: the four pixels of a transposed convolution.
     shared: usize,
+    adapter: Option<Adapter>,
+}
+
+/// A low-rank addition to a linear layer (LoRA, arXiv 2106.09685): scale · (x · Aᵀ) · Bᵀ.
+#[derive(Module, Debug)]
+pub struct Adapter {
+    /// A, `[rank, inputs]`.
+    pub(crate) down: Param<Tensor<2>>,
+    /// B, `[outputs, rank]`.
+    pub(crate) up: Param<Tensor<2>>,
+    pub(crate) scale: f64,
+}
+
+impl Adapter {
+    fn forward<const D: usize>(&self, x: Tensor<D>) -> Tensor<D> {
+        let times = |x: Tensor<D>, matrix: &Param<Tensor<2>>| {
+            Matrix::Dense(matrix.clone()).multiply(x, None)
+        };
+        times(times(x, &self.down), &self.up).mul_scalar(self.scale)
+    }
 }
 
 impl Linear {
@@ -29,7 +49,8 @@ impl Linear {
     ) -> Result<Self, Error> {
         let weight = loader.matrix(&format!("{name}.weight"), [outputs, inputs])?;
         let bias = Some(loader.vector(&format!("{name}.bias"), outputs)?);
-        Ok(Self { weight, bias, shared: 1 })
+        let adapter = loader.adapter(name, [outputs, inputs])?;
+        Ok(Self { weight, bias, shared: 1, adapter })
     }
 
     /// Loads `{name}.weight`; there is no bias.
@@ -41,7 +62,8 @@ impl Linear {
         name: &str,
         shape: [usize; 2],
     ) -> Result<Self, Error> {
-        Ok(Self { weight: loader.matrix(&format!("{name}.weight"), shape)?, bias: None, shared: 1 })
+        let weight = loader.matrix(&format!("{name}.weight"), shape)?;
+        Ok(Self { weight, bias: None, shared: 1, adapter: loader.adapter(name, shape)? })
     }
 
     /// Loads the kernel `{name}.weight` `[outputs, ..]` of a convolution without bias: a linear layer
@@ -50,7 +72,12 @@ impl Linear {
     /// # Errors
     /// Where it is missing or of another shape.
     pub fn load_kernel(loader: &mut Loader, name: &str, shape: &[usize]) -> Result<Self, Error> {
-        Ok(Self { weight: loader.kernel(&format!("{name}.weight"), shape)?, bias: None, shared: 1 })
+        Ok(Self {
+            weight: loader.kernel(&format!("{name}.weight"), shape)?,
+            bias: None,
+            shared: 1,
+            adapter: None,
+        })
     }
 
     /// Loads the kernel `{name}.weight` `[outputs, ..]` and `{name}.bias` of a convolution: a linear
@@ -65,7 +92,7 @@ impl Linear {
     ) -> Result<Self, Error> {
         let bias = Some(loader.vector(&format!("{name}.bias"), shape[0])?);
         let weight = loader.kernel(&format!("{name}.weight"), shape)?;
-        Ok(Self { weight, bias, shared: 1 })
+        Ok(Self { weight, bias, shared: 1, adapter: None })
     }
 
     /// Loads the kernel `{name}.weight` `[inputs, outputs, 2, 2]` and `{name}.bias` of a transposed
@@ -80,7 +107,7 @@ impl Linear {
     ) -> Result<Self, Error> {
         let weight = loader.spread_kernel(&format!("{name}.weight"), [inputs, outputs])?;
         let bias = Some(loader.vector(&format!("{name}.bias"), outputs)?);
-        Ok(Self { weight, bias, shared: 4 })
+        Ok(Self { weight, bias, shared: 4, adapter: None })
     }
 
     /// The packed weights, and the bias beside them, where the CPU multiplies.
@@ -105,6 +132,9 @@ impl Linear {
 
     /// `[.., inputs]` to `[.., outputs]`.
     pub fn forward<const D: usize>(&self, x: Tensor<D>) -> Tensor<D> {
-        self.weight.multiply(x, self.bias())
+        match &self.adapter {
+            Some(adapter) => self.weight.multiply(x.clone(), self.bias()) + adapter.forward(x),
+            None => self.weight.multiply(x, self.bias()),
+        }
     }
 }

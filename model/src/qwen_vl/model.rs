@@ -10,7 +10,7 @@ use super::position::{Positions, positions};
 use super::rope::Rotation;
 use super::vision::VisionTower;
 use crate::checkpoint::{Checkpoint, Error};
-use crate::load::{Loader, Named, Placement};
+use crate::load::{AdapterSource, Loader, Named, Placement};
 
 /// What is asked: tokens, among them one image token for every merged patch of the images.
 #[derive(Clone, Debug, Default)]
@@ -98,19 +98,24 @@ impl QwenVl {
         config: Config,
         placement: Placement,
     ) -> Result<Self, Error> {
-        Ok(Self::load_named(checkpoint, config, placement)?.0)
+        Ok(Self::load_named(checkpoint, config, placement, None)?.0)
     }
 
-    /// As [`QwenVl::load`], with the names of its tensors: what is to be trained.
+    /// As [`QwenVl::load`], with the names of its tensors and, if wanted, with adapters: what is to be
+    /// trained.
     ///
     /// # Errors
-    /// As [`QwenVl::load`].
+    /// As [`QwenVl::load`]; adapters that are damaged.
     pub fn load_named(
         checkpoint: &Checkpoint,
         config: Config,
         placement: Placement,
+        adapters: Option<&dyn AdapterSource>,
     ) -> Result<(Self, Vec<Named>), Error> {
         let mut loader = Loader::new(checkpoint, placement.clone());
+        if let Some(adapters) = adapters {
+            loader = loader.with_adapters(adapters);
+        }
         let model = Self::build(&mut loader, config, placement)?;
         let named = loader.named().to_vec();
         loader.finish()?;

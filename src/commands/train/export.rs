@@ -3,7 +3,9 @@
 use std::path::PathBuf;
 use std::process::ExitCode;
 
-use segzero_train::{ExportDtype, export};
+use segzero_train::{ADAPTER_CONFIG, ExportDtype, export};
+
+use super::run::base_of;
 
 use crate::failure::Failure;
 use crate::output::print;
@@ -26,7 +28,13 @@ pub struct Args {
 /// Runs the command.
 pub fn run(args: Args) -> Result<ExitCode, Failure> {
     let checkpoint = super::run::chosen(&args.checkpoint)?;
-    let bytes = export(&checkpoint, &args.out, args.dtype)?;
+    let bytes = match checkpoint.join(ADAPTER_CONFIG).is_file() {
+        true => {
+            let base = base_of(&checkpoint)?;
+            export(&base, Some(&checkpoint), &args.out, args.dtype)?
+        }
+        false => export(&checkpoint, None, &args.out, args.dtype)?,
+    };
     let megabytes = bytes as f64 / 1e6;
     let (from, to) = (checkpoint.display(), args.out.display());
     print(&format!("{to}: {megabytes:.1} MB, from {from}\n"))?;

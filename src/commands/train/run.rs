@@ -11,11 +11,12 @@ use rayon::prelude::*;
 use segzero_datasets::Format;
 use segzero_model::checkpoint::Checkpoint;
 use segzero_model::checkpoint::hub::Freshness;
-use segzero_model::load::Placement;
+use segzero_model::load::{Named, Placement};
 use segzero_model::packed;
 use segzero_model::qwen_vl::{MESSAGE_END, QwenVl};
 use segzero_train::{
-    Figures, GrpoOptions, Item, Row, Sampled, SftOptions, Trainer, last, restore, rows_of, save,
+    ADAPTER, ADAPTER_CONFIG, Adapters, ExportDtype, Figures, GrpoOptions, Item, Lora, Row, Sampled,
+    SftOptions, Trainer, export, is_adapter, last, restore, rows_of, save, without_adapters,
 };
 use serde::Serialize;
 use serde_json::{Value, json};
@@ -45,7 +46,10 @@ pub fn sft(args: SftArgs) -> Result<ExitCode, Failure> {
     let options = SftOptions { thinking: args.thinking.clone(), micro_batch };
     let rows = rows(&args.set)?;
     let moving = args.common.moving(&settings, rows.len());
-    let about = json!({ "training": "sft", "settings": settings, "moving": moving, "args": args });
+    let about = json!({
+        "training": "sft", "settings": settings, "moving": moving, "thinking": args.thinking,
+        "model": args.common.about(), "args": args,
+    });
     let mut run = Run::open(&args.common, rows, settings.rollout_batch_size, moving, about)?;
     let stop = run.stop()?;
     run.go(|trainer, prompting, items| {
@@ -81,11 +85,12 @@ pub fn grpo(args: GrpoArgs) -> Result<ExitCode, Failure> {
     };
     let moving = args.common.moving(&settings, rows.len());
     let about = json!({
-        "training": "grpo", "settings": settings, "moving": moving, "rewards": recipe, "args": args,
+        "training": "grpo", "settings": settings, "moving": moving, "rewards": recipe,
+        "model": args.common.about(), "args": args,
     });
     let mut run = Run::open(&args.common, rows, settings.rollout_batch_size, moving, about)?;
     if settings.loss.beta != 0.0 {
-        let (reference, _) = run.load(&run.model.clone())?;
+        let reference = run.reference()?;
         run.trainer.hold_to(reference);
     }
     let stop = run.prompting.defaults.stop.clone();
@@ -121,6 +126,9 @@ struct Run<'a> {
     steps: u64,
     model: PathBuf,
     prompting: Prompting,
+    lora: Option<Lora>,
+    /// The model without its adapters.
+    without: Option<QwenVl>,
     trainer: Trainer,
 }
 
@@ -145,19 +153,32 @@ impl<'a> Run<'a> {
         let prompting = Prompting::open(&common.model)?;
         agree(&common.out, &about)?;
         let found = last(&common.out)?;
-        let begin = found.as_ref().map_or(model.as_path(), |(path, _)| path);
-        let (network, named) = load(common, &prompting, begin)?;
-        let trains = |name: &str| !common.freeze.iter().any(|part| part.holds(name));
+        let begin = found.as_ref().map(|(path, _)| path.as_path());
+        let lora = common.lora();
+        let (network, named) = match &lora {
+            Some(lora) => load_adapted(common, &prompting, &model, lora, begin)?,
+            None => load(common, &prompting, begin.unwrap_or(&model))?,
+        };
+        let without = lora.as_ref().map(|_| without_adapters(&network, &named));
+        let trains = |name: &str| match lora {
+            Some(_) => is_adapter(name),
+            None => !common.freeze.iter().any(|part| part.holds(name)),
+        };
         let mut trainer = Trainer::new(network, named, trains, moving, common.policy());
         if let Some((path, state)) = &found {
             restore(&mut trainer, path, *state)?;
             report(format_args!("goes on behind step {}", state.step));
         }
-        Ok(Self { common, rows, batch, steps: moving.steps, model, prompting, trainer })
+        let steps = moving.steps;
+        Ok(Self { common, rows, batch, steps, model, prompting, lora, without, trainer })
     }
 
-    fn load(&self, folder: &Path) -> Result<(QwenVl, Vec<segzero_model::load::Named>), Failure> {
-        load(self.common, &self.prompting, folder)
+    /// The model that training began with.
+    fn reference(&self) -> Result<QwenVl, Failure> {
+        match &self.without {
+            Some(model) => Ok(model.clone()),
+            None => Ok(load(self.common, &self.prompting, &self.model)?.0),
+        }
     }
 
     /// The token that ends a reply.
@@ -200,7 +221,8 @@ impl<'a> Run<'a> {
             figures.insert("epoch".to_owned(), epoch);
             view.step(done, &figures);
             if done % self.common.save_steps == 0 || done == self.steps {
-                let path = save(&self.trainer, &self.common.out, &self.model)?;
+                let (out, lora) = (&self.common.out, self.lora.as_ref());
+                let path = save(&self.trainer, out, &self.model, lora)?;
                 self.validate(&path, &mut log, &mut figures, &view)?;
                 self.thin_out(&path)?;
             }
@@ -235,7 +257,18 @@ impl<'a> Run<'a> {
     ) -> Result<(), Failure> {
         let step = self.trainer.step();
         let out = self.common.out.join(VALIDATION).join(format!("step-{step:06}"));
-        let Some(worth) = self.common.validation.of(checkpoint, self.common, &out)? else {
+        if self.common.validation.val.is_none() {
+            return Ok(());
+        }
+        let merged = self.common.out.join(VALIDATION).join("model");
+        let model = match checkpoint.join(ADAPTER_CONFIG).is_file() {
+            true => {
+                export(&self.model, Some(checkpoint), &merged, ExportDtype::F32)?;
+                &merged
+            }
+            false => checkpoint,
+        };
+        let Some(worth) = self.common.validation.of(model, self.common, &out)? else {
             return Ok(());
         };
         figures.insert("val/giou".to_owned(), worth.giou);
@@ -284,18 +317,35 @@ impl<'a> Run<'a> {
     }
 }
 
-fn load(
+type Loaded = (QwenVl, Vec<Named>);
+
+fn load(common: &Common, prompting: &Prompting, folder: &Path) -> Result<Loaded, Failure> {
+    let checkpoint = Checkpoint::open(folder)?;
+    let config = prompting.config.clone();
+    Ok(QwenVl::load_named(&checkpoint, config, placement(common)?, None)?)
+}
+
+/// A model with adapters: new ones, or those of a checkpoint.
+fn load_adapted(
     common: &Common,
     prompting: &Prompting,
-    folder: &Path,
-) -> Result<(QwenVl, Vec<segzero_model::load::Named>), Failure> {
+    model: &Path,
+    lora: &Lora,
+    checkpoint: Option<&Path>,
+) -> Result<Loaded, Failure> {
+    let base = Checkpoint::open(model)?;
+    let saved = checkpoint.map(|folder| Checkpoint::open(folder.join(ADAPTER))).transpose()?;
+    let adapters = Adapters { lora, saved: saved.as_ref() };
+    let config = prompting.config.clone();
+    Ok(QwenVl::load_named(&base, config, placement(common)?, Some(&adapters))?)
+}
+
+fn placement(common: &Common) -> Result<Placement, Failure> {
     let format = match common.dtype {
         Compute::F32 => packed::Format::F32,
         Compute::Bf16 => packed::Format::Bf16,
     };
-    let placement = Placement { packs: false, ..common.device.place(format)? };
-    let checkpoint = Checkpoint::open(folder)?;
-    Ok(QwenVl::load_named(&checkpoint, prompting.config.clone(), placement)?)
+    Ok(Placement { packs: false, ..common.device.place(format)? })
 }
 
 /// The best checkpoint so far.
@@ -316,7 +366,7 @@ fn agree(out: &Path, about: &Value) -> Result<(), Failure> {
     };
     let known: Value = serde_json::from_slice(&text)
         .map_err(|error| Failure::new(format_args!("`{}` is damaged: {error}", path.display())))?;
-    for key in ["training", "settings", "moving", "rewards"] {
+    for key in ["training", "settings", "moving", "rewards", "thinking", "model"] {
         let (before, now) = (&known["run"][key], &about["run"][key]);
         if before != now {
             return Err(Failure::new(format_args!(
@@ -392,12 +442,30 @@ fn could_not_write(path: &Path, error: std::io::Error) -> Failure {
     Failure::new(format_args!("could not write `{}`: {error}", path.display()))
 }
 
+/// The folder of the model that a checkpoint's adapters are for.
+///
+/// # Errors
+/// A checkpoint that does not say so, or a model that is not there.
+pub fn base_of(checkpoint: &Path) -> Result<PathBuf, Failure> {
+    let path = checkpoint.join(ADAPTER_CONFIG);
+    let text = fs::read(&path).map_err(|error| {
+        Failure::new(format_args!("could not read `{}`: {error}", path.display()))
+    })?;
+    let config: Value = serde_json::from_slice(&text)
+        .map_err(|error| Failure::new(format_args!("`{}` is damaged: {error}", path.display())))?;
+    let Some(base) = config["base_model_name_or_path"].as_str() else {
+        let path = path.display();
+        return Err(Failure::new(format_args!("`{path}` has no `base_model_name_or_path`")));
+    };
+    model_source::resolve(base, Freshness::Cached, Verbosity::Normal)
+}
+
 /// The checkpoint that a folder means: itself, or the best or else the last of a run.
 ///
 /// # Errors
 /// A folder without either.
 pub fn chosen(folder: &Path) -> Result<PathBuf, Failure> {
-    if folder.join("config.json").is_file() {
+    if ["config.json", ADAPTER_CONFIG].iter().any(|name| folder.join(name).is_file()) {
         return Ok(folder.to_owned());
     }
     let best = fs::read(folder.join(BEST)).ok();

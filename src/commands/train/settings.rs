@@ -6,12 +6,16 @@ use segzero_eval::prompt::PromptStyle;
 use segzero_eval::reward;
 use segzero_model::device::DeviceName;
 use segzero_train::{
-    Checkpointing, Decay, Hyperparameters, ImportanceLevel, KlEstimator, LossType, Moving,
+    Checkpointing, Decay, Hyperparameters, ImportanceLevel, KlEstimator, Lora, LossType, Moving,
     PolicyOptions, Preset, ScaleRewards, SchedulerType,
 };
 use serde::{Deserialize, Serialize};
 
 use crate::source_args::SourceArgs;
+
+/// All linear layers of the decoder.
+const TARGETS: [&str; 7] =
+    ["q_proj", "k_proj", "v_proj", "o_proj", "gate_proj", "up_proj", "down_proj"];
 
 /// Flags that both trainings have.
 #[derive(clap::Args, Clone, Debug, Serialize, Deserialize)]
@@ -35,6 +39,17 @@ pub struct Common {
     /// Parts that stay as they are.
     #[arg(long, value_enum, value_delimiter = ',', help_heading = "Model")]
     pub freeze: Vec<Part>,
+    /// Train adapters of this rank in the decoder's layers, and nothing else (LoRA).
+    #[arg(long, value_name = "RANK", help_heading = "Model",
+          value_parser = clap::value_parser!(u16).range(1..))]
+    pub lora_r: Option<u16>,
+    /// What the adapters add is multiplied by this over their rank [default: twice the rank].
+    #[arg(long, value_name = "X", requires = "lora_r", help_heading = "Model")]
+    pub lora_alpha: Option<f64>,
+    /// Layers that get adapters.
+    #[arg(long, value_name = "NAMES", requires = "lora_r", value_delimiter = ',',
+          default_values_t = TARGETS.map(str::to_owned), help_heading = "Model")]
+    pub lora_target_modules: Vec<String>,
     /// What is kept for the backward pass.
     #[arg(long, value_enum, default_value_t, help_heading = "Model")]
     pub checkpointing: Checkpointing,
@@ -269,6 +284,22 @@ impl Common {
         let left_out = settings.last_step == segzero_train::LastStep::LeftOut;
         let steps = if left_out { steps.saturating_sub(1).max(1) } else { steps };
         Moving { optimizer: settings.optimizer, schedule: settings.schedule, steps }
+    }
+
+    /// What is trained of which model, for the run's folder.
+    pub fn about(&self) -> serde_json::Value {
+        serde_json::json!({
+            "name": self.model, "freeze": self.freeze, "lora": self.lora(), "dtype": self.dtype,
+            "prompt": self.prompt, "seed": self.seed,
+        })
+    }
+
+    /// The adapters, if any.
+    pub fn lora(&self) -> Option<Lora> {
+        let r = usize::from(self.lora_r?);
+        let lora_alpha = self.lora_alpha.unwrap_or(2.0 * r as f64);
+        let target_modules = self.lora_target_modules.clone();
+        Some(Lora { r, lora_alpha, target_modules, seed: self.seed })
     }
 
     /// How the policy computes.

@@ -14,6 +14,7 @@ mod gradients;
 mod item;
 mod lora;
 mod loss;
+mod memory;
 mod optimizer;
 mod policy;
 mod recipe;
@@ -32,6 +33,7 @@ pub use loss::{
     ImportanceLevel, KlEstimator, LossFigures, LossOptions, LossType, Pull, Scored, reply_loss,
     token_weights,
 };
+pub use memory::{Load, Part, Reference, estimate};
 pub use optimizer::{AdamW, Decay, FirstStep, Moments, Schedule, SchedulerType};
 pub use policy::{Batch, Likelihood, Policy, PolicyOptions, Timing, likelihoods};
 pub use recipe::{Hyperparameters, LastStep, Preset};

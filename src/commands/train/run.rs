@@ -15,12 +15,14 @@ use segzero_model::load::{Named, Placement};
 use segzero_model::packed;
 use segzero_model::qwen_vl::{MESSAGE_END, QwenVl};
 use segzero_train::{
-    ADAPTER, ADAPTER_CONFIG, Adapters, ExportDtype, Figures, GrpoOptions, Item, Lora, Row, Sampled,
-    SftOptions, Trainer, export, is_adapter, last, restore, rows_of, save, without_adapters,
+    ADAPTER, ADAPTER_CONFIG, Adapters, ExportDtype, Figures, GrpoOptions, Item, Load, Lora,
+    Reference, Row, Sampled, SftOptions, Trainer, estimate, export, is_adapter, last, restore,
+    rows_of, save, without_adapters,
 };
 use serde::Serialize;
 use serde_json::{Value, json};
 
+use super::memory;
 use super::settings::{Common, Compute, GrpoArgs, SftArgs};
 use super::view::View;
 use crate::failure::Failure;
@@ -52,6 +54,7 @@ pub fn sft(args: SftArgs) -> Result<ExitCode, Failure> {
     });
     let mut run = Run::open(&args.common, rows, settings.rollout_batch_size, moving, about)?;
     let stop = run.stop()?;
+    run.expect_memory(None)?;
     run.go(|trainer, prompting, items| {
         let figures = trainer.sft(items, &prompting.prompter, stop, &options)?;
         Ok((figures, Vec::new()))
@@ -94,6 +97,7 @@ pub fn grpo(args: GrpoArgs) -> Result<ExitCode, Failure> {
         run.trainer.hold_to(reference);
     }
     let stop = run.prompting.defaults.stop.clone();
+    run.expect_memory(Some(&options))?;
     run.go(|trainer, prompting, items| {
         Ok(trainer.grpo(items, &prompting.prompter, &stop, &recipe, &options)?)
     })
@@ -179,6 +183,38 @@ impl<'a> Run<'a> {
             Some(model) => Ok(model.clone()),
             None => Ok(load(self.common, &self.prompting, &self.model)?.0),
         }
+    }
+
+    /// Says what memory is needed, by the first sample of the set.
+    ///
+    /// # Errors
+    /// More than there is.
+    fn expect_memory(&self, grpo: Option<&GrpoOptions>) -> Result<(), Failure> {
+        let items = self.items()?;
+        let prompt = items.iter().map(|item| item.prompt.ids.len()).max().unwrap_or(0);
+        let patches = |item: &Item| -> usize {
+            item.prompt.images.iter().map(|image| image.grid.iter().product::<usize>()).sum()
+        };
+        let copies = grpo.is_some_and(|o| o.loss.beta != 0.0) && self.lora.is_none();
+        let load = Load {
+            counts: self.trainer.weights().counts(),
+            bytes: if self.common.dtype == Compute::F32 { 4 } else { 2 },
+            reference: if copies { Reference::Copy } else { Reference::Free },
+            prompt,
+            patches: items.iter().map(patches).max().unwrap_or(0),
+            // An answer of supervised training is of some hundred tokens at most.
+            reply: grpo.map_or(128, |o| o.max_completion_length),
+            replies: grpo.map_or(1, |o| o.num_generations),
+            prompts: if grpo.is_some() { self.batch } else { 0 },
+            prompts_at_once: self.common.prompts_at_once as usize,
+            logits_chunk: self.common.logits_chunk,
+            checkpointing: self.common.checkpointing,
+        };
+        let parts = estimate(&self.prompting.config, &load);
+        if !self.common.quiet {
+            report(memory::words(&parts));
+        }
+        memory::check(&parts, self.common.device, self.common.if_too_large)
     }
 
     /// The token that ends a reply.

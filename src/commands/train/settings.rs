@@ -11,6 +11,7 @@ use segzero_train::{
 };
 use serde::{Deserialize, Serialize};
 
+use super::memory::TooLarge;
 use crate::source_args::SourceArgs;
 
 /// All linear layers of the decoder.
@@ -53,6 +54,9 @@ pub struct Common {
     /// What is kept for the backward pass.
     #[arg(long, value_enum, default_value_t, help_heading = "Model")]
     pub checkpointing: Checkpointing,
+    /// What to do where the estimate of memory is above what is left.
+    #[arg(long, value_enum, default_value_t, help_heading = "Model")]
+    pub if_too_large: TooLarge,
     /// Tokens whose logits are held at once.
     #[arg(long, default_value_t = 512, value_name = "N", help_heading = "Model")]
     pub logits_chunk: usize,

@@ -2,6 +2,7 @@
 
 mod export;
 mod init;
+mod log;
 mod memory;
 mod run;
 mod settings;

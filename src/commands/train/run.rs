@@ -1,6 +1,5 @@
 //! The loop of both trainings: steps, log, checkpoints, validation.
 
-use std::collections::BTreeMap;
 use std::fs;
 use std::io::Write;
 use std::path::{Path, PathBuf};
@@ -22,6 +21,7 @@ use segzero_train::{
 use serde::Serialize;
 use serde_json::{Value, json};
 
+use super::log::Log;
 use super::memory;
 use super::settings::{Common, Compute, GrpoArgs, SftArgs};
 use super::view::View;
@@ -33,13 +33,8 @@ use crate::reasoner::Prompting;
 use crate::source_args::{SourceArgs, Wanted};
 
 const SETTINGS: &str = "run.json";
-const LOG: &str = "log.jsonl";
-const SAMPLES: &str = "samples.jsonl";
 const BEST: &str = "best.json";
 const VALIDATION: &str = "validation";
-
-/// Replies of a step that are kept to be read.
-const SAMPLES_A_STEP: usize = 4;
 
 /// Runs `segzero train sft`.
 pub fn sft(args: SftArgs) -> Result<ExitCode, Failure> {
@@ -415,69 +410,6 @@ fn agree(out: &Path, about: &Value) -> Result<(), Failure> {
     Ok(())
 }
 
-/// The log of a run, and replies to read.
-struct Log {
-    log: fs::File,
-    samples: fs::File,
-}
-
-impl Log {
-    /// Opens both behind step `step`: lines of later steps, which no checkpoint holds, are taken off.
-    fn open(out: &Path, step: u64) -> Result<Self, Failure> {
-        let open = |name: &str| -> Result<fs::File, Failure> {
-            let path = out.join(name);
-            let failed = |error| could_not_write(&path, error);
-            if let Ok(text) = fs::read_to_string(&path) {
-                let is_kept = |line: &&str| {
-                    let line: Option<Value> = serde_json::from_str(line).ok();
-                    line.is_some_and(|line| line["step"].as_u64().is_some_and(|at| at <= step))
-                };
-                let kept: String =
-                    text.lines().filter(is_kept).map(|line| format!("{line}\n")).collect();
-                // Nothing was trained yet: what is there is a validation that is done again.
-                let kept = if step == 0 { String::new() } else { kept };
-                segzero_reports::write_whole(&path, |file| file.write_all(kept.as_bytes()))
-                    .map_err(failed)?;
-            }
-            fs::OpenOptions::new().create(true).append(true).open(&path).map_err(failed)
-        };
-        Ok(Self { log: open(LOG)?, samples: open(SAMPLES)? })
-    }
-
-    fn step(&mut self, step: u64, figures: &Figures, sampled: &[Sampled]) -> Result<(), Failure> {
-        #[derive(Serialize)]
-        struct Line<'a> {
-            step: u64,
-            #[serde(flatten)]
-            figures: &'a BTreeMap<String, f64>,
-        }
-        let failed = |error: std::io::Error| could_not_write(Path::new(LOG), error);
-        append(&mut self.log, &Line { step, figures }).map_err(failed)?;
-        let stride = (sampled.len() / SAMPLES_A_STEP).max(1);
-        for sample in sampled.iter().step_by(stride).take(SAMPLES_A_STEP) {
-            append(&mut self.samples, sample).map_err(failed)?;
-        }
-        Ok(())
-    }
-}
-
-/// A line in one write.
-fn append(file: &mut fs::File, value: &impl Serialize) -> std::io::Result<()> {
-    let mut line = serde_json::to_string(value).map_err(std::io::Error::other)?;
-    line.push('\n');
-    file.write_all(line.as_bytes())
-}
-
-fn write_json(path: &Path, value: &impl Serialize) -> Result<(), Failure> {
-    let text = serde_json::to_string_pretty(value).map_err(Failure::new)?;
-    segzero_reports::write_whole(path, |file| file.write_all(text.as_bytes()))
-        .map_err(|error| could_not_write(path, error))
-}
-
-fn could_not_write(path: &Path, error: std::io::Error) -> Failure {
-    Failure::new(format_args!("could not write `{}`: {error}", path.display()))
-}
-
 /// The folder of the model that a checkpoint's adapters are for.
 ///
 /// # Errors
@@ -515,4 +447,15 @@ pub fn chosen(folder: &Path) -> Result<PathBuf, Failure> {
         None => Err(Failure::new(format_args!("there is no checkpoint in `{}`", folder.display()))
             .hint("give a run of `segzero train`, or one of its checkpoints")),
     }
+}
+
+fn write_json(path: &Path, value: &impl Serialize) -> Result<(), Failure> {
+    let text = serde_json::to_string_pretty(value).map_err(Failure::new)?;
+    segzero_reports::write_whole(path, |file| file.write_all(text.as_bytes()))
+        .map_err(|error| could_not_write(path, error))
+}
+
+/// A file that could not be written, and why.
+pub fn could_not_write(path: &Path, error: std::io::Error) -> Failure {
+    Failure::new(format_args!("could not write `{}`: {error}", path.display()))
 }

@@ -1,0 +1,78 @@
+//! The log of a training, and some of its replies.
+
+use std::collections::BTreeMap;
+use std::fs;
+use std::io::Write;
+use std::path::Path;
+
+use segzero_train::{Figures, Sampled};
+use serde::Serialize;
+use serde_json::Value;
+
+use super::run::could_not_write;
+use crate::failure::Failure;
+
+const LOG: &str = "log.jsonl";
+const SAMPLES: &str = "samples.jsonl";
+
+/// Replies of a step that are kept to be read.
+const SAMPLES_A_STEP: usize = 4;
+
+/// The log of a run, and replies to read.
+pub struct Log {
+    log: fs::File,
+    samples: fs::File,
+}
+
+impl Log {
+    /// Opens both behind step `step`: lines of later steps, which no checkpoint holds, are taken off.
+    pub fn open(out: &Path, step: u64) -> Result<Self, Failure> {
+        let open = |name: &str| -> Result<fs::File, Failure> {
+            let path = out.join(name);
+            let failed = |error| could_not_write(&path, error);
+            if let Ok(text) = fs::read_to_string(&path) {
+                let is_kept = |line: &&str| {
+                    let line: Option<Value> = serde_json::from_str(line).ok();
+                    line.is_some_and(|line| line["step"].as_u64().is_some_and(|at| at <= step))
+                };
+                let kept: String =
+                    text.lines().filter(is_kept).map(|line| format!("{line}\n")).collect();
+                // Nothing was trained yet: what is there is a validation that is done again.
+                let kept = if step == 0 { String::new() } else { kept };
+                segzero_reports::write_whole(&path, |file| file.write_all(kept.as_bytes()))
+                    .map_err(failed)?;
+            }
+            fs::OpenOptions::new().create(true).append(true).open(&path).map_err(failed)
+        };
+        Ok(Self { log: open(LOG)?, samples: open(SAMPLES)? })
+    }
+
+    /// Adds a step.
+    pub fn step(
+        &mut self,
+        step: u64,
+        figures: &Figures,
+        sampled: &[Sampled],
+    ) -> Result<(), Failure> {
+        #[derive(Serialize)]
+        struct Line<'a> {
+            step: u64,
+            #[serde(flatten)]
+            figures: &'a BTreeMap<String, f64>,
+        }
+        let failed = |error: std::io::Error| could_not_write(Path::new(LOG), error);
+        append(&mut self.log, &Line { step, figures }).map_err(failed)?;
+        let stride = (sampled.len() / SAMPLES_A_STEP).max(1);
+        for sample in sampled.iter().step_by(stride).take(SAMPLES_A_STEP) {
+            append(&mut self.samples, sample).map_err(failed)?;
+        }
+        Ok(())
+    }
+}
+
+/// A line in one write.
+fn append(file: &mut fs::File, value: &impl Serialize) -> std::io::Result<()> {
+    let mut line = serde_json::to_string(value).map_err(std::io::Error::other)?;
+    line.push('\n');
+    file.write_all(line.as_bytes())
+}

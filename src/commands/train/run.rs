@@ -1,7 +1,6 @@
 //! The loop of both trainings: steps, log, checkpoints, validation.
 
 use std::fs;
-use std::io::Write;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::time::Instant;

@@ -7,6 +7,7 @@ mod output;
 mod pipeline;
 mod progress;
 mod reasoner;
+mod recipe_args;
 mod resampling;
 mod segmenter;
 mod source_args;

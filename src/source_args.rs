@@ -14,7 +14,7 @@ use crate::failure::Failure;
 pub struct SourceArgs {
     /// Folder that holds the data in any of the published layouts, or one file of it (a table, a
     /// Parquet file, an `instances.json`).
-    #[arg(long, alias = "set", value_name = "PATH")]
+    #[arg(long, visible_alias = "set", value_name = "PATH")]
     pub root: PathBuf,
     /// Which data set under the root, where there are several: refcocog, refcoco, refcoco+,
     /// reasonseg, ... (see `segzero inspect`).

@@ -20,7 +20,7 @@ pub enum TrainError {
         /// The sample.
         key: String,
         /// Why not.
-        source: InputError,
+        source: Box<InputError>,
     },
     /// A prompt that the model cannot take.
     #[error(transparent)]
@@ -65,4 +65,10 @@ pub enum TrainError {
         /// The loss.
         loss: f64,
     },
+}
+
+impl TrainError {
+    pub(crate) fn input(key: &str, source: InputError) -> Self {
+        Self::Input { key: key.to_owned(), source: Box::new(source) }
+    }
 }

@@ -75,8 +75,7 @@ impl Row {
         let parts = vec![Part::Image, Part::Text { text: wording(&self.question) }];
         let message = Message { role: Role::User, content: Content::Parts(parts) };
         let prompt = prompter.prompt(&[message], std::slice::from_ref(&image));
-        let prompt =
-            prompt.map_err(|source| TrainError::Input { key: self.key.clone(), source })?;
+        let prompt = prompt.map_err(|source| TrainError::input(&self.key, source))?;
         let mut solution = self.solution.clone();
         if let [patches] = &prompt.images[..] {
             let (from, to) = (patches.view.original, patches.view.resized);

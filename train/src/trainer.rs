@@ -169,8 +169,7 @@ impl Trainer {
         let begin = Instant::now();
         let replies = items.iter().map(|item| {
             let encoded = prompter.tokenizer.encode(&model_reply(item, &options.thinking));
-            let mut tokens =
-                encoded.map_err(|source| TrainError::Input { key: item.key.clone(), source })?;
+            let mut tokens = encoded.map_err(|source| TrainError::input(&item.key, source))?;
             tokens.push(stop);
             Ok(tokens)
         });

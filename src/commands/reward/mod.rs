@@ -8,15 +8,15 @@ use std::io::Write;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
-use clap::ValueEnum;
 use segzero_eval::OnBadRecord;
-use segzero_eval::reward::{Preset, Recipe, Reward, Solution};
+use segzero_eval::reward::{Recipe, Solution};
 use segzero_reports::write_whole;
 use serde::Serialize;
 
 use crate::failure::Failure;
 use crate::output;
 use crate::progress::Verbosity;
+use crate::recipe_args::RecipeArgs;
 use replies::{Grouping, Scorer};
 use solutions::Solutions;
 use summary::Summary;
@@ -45,17 +45,8 @@ pub struct Args {
     /// The solution that `--explain` is about, as it stands in a training set.
     #[arg(long, value_name = "TEXT", requires = "explain")]
     solution: Option<String>,
-    /// Which rewards: seg-zero, seg-zero-soft, vision-reasoner, or a JSON file (docs/reward.md).
-    #[arg(long, value_name = "NAME|FILE", default_value = "seg-zero", help_heading = "Recipe")]
-    recipe: String,
-    /// Weights that differ from the recipe's, or rewards that it has not: `think=0.5,non_repeat=1`.
-    #[arg(long, value_name = "NAME=W,...", value_delimiter = ',', value_parser = weight,
-          help_heading = "Recipe")]
-    weights: Vec<(Reward, f64)>,
-    /// Longer side of the training set's images: distances are judged in proportion. 840 if neither
-    /// this nor the recipe says otherwise.
-    #[arg(long, value_name = "PIXELS", help_heading = "Recipe")]
-    frame: Option<f64>,
+    #[command(flatten)]
+    recipe: RecipeArgs,
     /// Also give each reply's advantage, (score - mean) / (deviation + 1e-6), among the replies to one
     /// key that stand together.
     #[arg(long, requires = "replies")]
@@ -77,22 +68,12 @@ pub struct Args {
     quiet: bool,
 }
 
-/// `NAME=W`.
-fn weight(text: &str) -> Result<(Reward, f64), String> {
-    let (name, weight) = text.split_once('=').ok_or("expected NAME=WEIGHT, as in `think=0.5`")?;
-    let names = || Reward::value_variants().iter().map(|reward| reward.name()).collect::<Vec<_>>();
-    let reward = Reward::from_str(name.trim(), false)
-        .map_err(|_| format!("there is no reward `{name}`; there are {}", names().join(", ")))?;
-    let weight = weight.trim().parse().map_err(|_| format!("`{weight}` is no number"))?;
-    Ok((reward, weight))
-}
-
 const FORMS: &str = "docs/reward.md describes the files; `--recipe` chooses the rewards, and \
                      `--skip-bad` counts what cannot be read";
 
 /// Runs the command.
 pub fn run(args: Args) -> Result<ExitCode, Failure> {
-    let recipe = recipe(&args)?;
+    let recipe = args.recipe.recipe()?;
     let (Some(set), Some(replies)) = (&args.set, &args.replies) else {
         return explain(&args, &recipe);
     };
@@ -143,29 +124,6 @@ struct Report<'a> {
     recipe: &'a Recipe,
     #[serde(flatten)]
     summary: &'a Summary,
-}
-
-/// The recipe that the flags name.
-fn recipe(args: &Args) -> Result<Recipe, Failure> {
-    let mut recipe = match Preset::from_str(&args.recipe, false) {
-        Ok(preset) => preset.recipe(),
-        Err(_) => read_recipe(Path::new(&args.recipe))?,
-    };
-    args.weights.iter().for_each(|&(reward, weight)| recipe.set_weight(reward, weight));
-    recipe.frame = args.frame.unwrap_or(recipe.frame);
-    recipe.check().map_err(|e| Failure::new(e).hint("docs/reward.md says what a recipe holds"))?;
-    Ok(recipe)
-}
-
-fn read_recipe(path: &Path) -> Result<Recipe, Failure> {
-    const HINT: &str = "recipes are seg-zero, seg-zero-soft, vision-reasoner, or a JSON file as in \
-                        docs/reward.md";
-    let failure = |error: &dyn std::fmt::Display| {
-        Failure::new(format_args!("could not read the recipe `{}`: {error}", path.display()))
-            .hint(HINT)
-    };
-    let text = std::fs::read_to_string(path).map_err(|e| failure(&e))?;
-    serde_json::from_str(&text).map_err(|e| failure(&e))
 }
 
 /// Writes the lines to a file that is whole or not there.

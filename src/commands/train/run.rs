@@ -58,15 +58,12 @@ pub fn sft(args: SftArgs) -> Result<ExitCode, Failure> {
 /// Runs `segzero train grpo`.
 pub fn grpo(args: GrpoArgs) -> Result<ExitCode, Failure> {
     let settings = args.settings();
-    let mut recipe = args.rewards.recipe();
-    if let Some(frame) = args.frame {
-        recipe.frame = frame;
-    }
-    recipe.check().map_err(Failure::new)?;
+    let recipe = args.rewards.recipe()?;
     let rows = rows(&args.set)?;
     if let Some(row) = rows.iter().find(|row| recipe.fits(&row.solution).is_err()) {
         let reason = recipe.fits(&row.solution).err().map(|e| e.to_string()).unwrap_or_default();
-        return Err(Failure::new(format_args!("sample `{}`: {reason}", row.key)));
+        let failure = Failure::new(format_args!("sample `{}`: {reason}", row.key));
+        return Err(failure.hint("choose another `--recipe`"));
     }
     let options = GrpoOptions {
         num_generations: settings.num_generations,
@@ -250,7 +247,7 @@ impl<'a> Run<'a> {
             let epoch = done as f64 * self.batch as f64 / self.rows.len() as f64;
             figures.insert("epoch".to_owned(), epoch);
             view.step(done, &figures);
-            if done % self.common.save_steps == 0 || done == self.steps {
+            if done.is_multiple_of(self.common.save_steps) || done == self.steps {
                 let (out, lora) = (&self.common.out, self.lora.as_ref());
                 let path = save(&self.trainer, out, &self.model, lora)?;
                 self.validate(&path, &mut log, &mut figures, &view)?;
@@ -273,8 +270,10 @@ impl<'a> Run<'a> {
         let step = self.trainer.step() + 1;
         let rows = rows_of(step, self.batch, self.rows.len(), self.common.seed);
         let wording = |question: &str| self.common.prompt.text(question);
-        let item = |row: usize| self.rows[row].item(&self.prompting.prompter, &wording);
-        Ok(rows.into_par_iter().map(item).collect::<Result<_, _>>()?)
+        let item = |row: usize| -> Result<Item, Failure> {
+            Ok(self.rows[row].item(&self.prompting.prompter, &wording)?)
+        };
+        rows.into_par_iter().map(item).collect()
     }
 
     /// Notes what a checkpoint is worth, and whether it is the best.

@@ -3,7 +3,6 @@
 use std::path::PathBuf;
 
 use segzero_eval::prompt::PromptStyle;
-use segzero_eval::reward;
 use segzero_model::device::DeviceName;
 use segzero_train::{
     Checkpointing, Decay, Hyperparameters, ImportanceLevel, KlEstimator, Lora, LossType, Moving,
@@ -12,6 +11,7 @@ use segzero_train::{
 use serde::{Deserialize, Serialize};
 
 use super::memory::TooLarge;
+use crate::recipe_args::RecipeArgs;
 use crate::source_args::SourceArgs;
 
 /// All linear layers of the decoder.
@@ -204,12 +204,8 @@ pub struct GrpoArgs {
     /// Hyper-parameters under a name; flags change them one by one.
     #[arg(long, value_enum, default_value_t, help_heading = "Training")]
     pub preset: Preset,
-    /// What replies earn.
-    #[arg(long, value_enum, default_value_t, help_heading = "Rewards")]
-    pub rewards: reward::Preset,
-    /// Side of the images that the rewards' distances are stated for, where it is not 840.
-    #[arg(long, value_name = "PIXELS", help_heading = "Rewards")]
-    pub frame: Option<f64>,
+    #[command(flatten)]
+    pub rewards: RecipeArgs,
     /// Replies to each prompt.
     #[arg(long, value_name = "N", help_heading = "Training",
           value_parser = clap::value_parser!(u32).range(1..))]

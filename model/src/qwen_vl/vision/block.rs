@@ -27,6 +27,7 @@ pub struct Block {
 
 /// The MLP of either tower.
 #[derive(Module, Debug)]
+#[expect(clippy::large_enum_variant)] // one a block, and all blocks have the same
 enum Mlp {
     /// Qwen2-VL.
     Plain(PlainMlp),

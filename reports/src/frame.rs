@@ -4,6 +4,9 @@ use std::path::{Path, PathBuf};
 
 use serde::Serialize;
 
+/// What the scripts of reports share: elements, and the switch of colours.
+pub(crate) const COMMON: &str = include_str!("common.js");
+
 /// A page that could not be written.
 #[derive(Debug, thiserror::Error)]
 pub enum PageError {

@@ -9,6 +9,7 @@ mod pictures;
 pub mod preview;
 pub mod report;
 pub mod sheet;
+pub mod training;
 mod write;
 
 pub use overlay::{Marks, overlay};

@@ -10,7 +10,8 @@ use plotters::style::text_anchor::{HPos, Pos, VPos};
 use segzero_datasets::Size;
 use segzero_prep::image::{ImageError, PngEffort, Rgb, encode_png};
 
-use super::{Axis, Figure, Line, Marks};
+use super::{Axis, Band, Figure, Line, Look};
+use crate::frame::escape;
 
 /// Size of a figure, in units of its SVG; small, so that its text is readable on a phone.
 const WIDTH: u32 = 440;
@@ -35,7 +36,7 @@ pub enum DrawError {
     #[error("could not draw the figure `{figure}`: {message}")]
     Plot {
         /// Its name.
-        figure: &'static str,
+        figure: String,
         /// Why.
         message: String,
     },
@@ -43,7 +44,7 @@ pub enum DrawError {
     #[error("could not write the figure `{figure}`: {source}")]
     Encode {
         /// Its name.
-        figure: &'static str,
+        figure: String,
         /// Why.
         source: ImageError,
     },
@@ -62,6 +63,9 @@ const SERIES: [RGBColor; 6] = [
     RGBColor(0x0e, 0x74, 0x90),
     RGBColor(0x6b, 0x70, 0x21),
 ];
+
+/// plotters' chart over our axes.
+type Chart<'a, B> = ChartContext<'a, B, Cartesian2d<Axis, Axis>>;
 
 fn color(series: usize) -> RGBColor {
     SERIES[series % SERIES.len()]
@@ -108,11 +112,11 @@ impl Figure {
             self.draw(&area, PNG_SCALE)?;
         }
         encode_png(&Rgb { size, pixels }, PngEffort::Small)
-            .map_err(|source| DrawError::Encode { figure: self.name, source })
+            .map_err(|source| DrawError::Encode { figure: self.name.to_string(), source })
     }
 
     fn failed(&self, error: impl std::fmt::Display) -> DrawError {
-        DrawError::Plot { figure: self.name, message: error.to_string() }
+        DrawError::Plot { figure: self.name.to_string(), message: error.to_string() }
     }
 
     fn draw<B: DrawingBackend>(
@@ -166,20 +170,15 @@ impl Figure {
             bar
         };
         chart.draw_series(self.bars.iter().filter(|bar| bar.height > 0.0).map(bar))?;
-        for Line { series, points, marks } in &self.lines {
-            let points = || points.iter().map(|&[x, y]| (x, y));
-            let color = color(*series);
-            chart.draw_series(LineSeries::new(points(), color.stroke_width(2 * scale)))?;
-            if *marks == Marks::Dots {
-                let dot = |at| Circle::new(at, 3 * scale, color.filled());
-                chart.draw_series(points().map(dot))?;
-            }
+        chart.draw_series(self.bands.iter().map(area_between))?;
+        for line in &self.lines {
+            draw_line(&mut chart, line, scale)?;
         }
         self.draw_legend(area, scale)?;
         area.present()
     }
 
-    /// Names of the runs above the chart, three a line.
+    /// Names of the series above the chart, three a line.
     fn draw_legend<B: DrawingBackend>(
         &self,
         area: &DrawingArea<B, Shift>,
@@ -198,6 +197,53 @@ impl Figure {
         }
         Ok(())
     }
+}
+
+/// A band as a polygon: along its lower end, and back along its upper one.
+fn area_between(band: &Band) -> Polygon<(f64, f64)> {
+    let low = band.points.iter().map(|&[x, low, _]| (x, low));
+    let high = band.points.iter().rev().map(|&[x, _, high]| (x, high));
+    Polygon::new(low.chain(high).collect::<Vec<_>>(), color(band.series).mix(band.opacity).filled())
+}
+
+fn draw_line<B: DrawingBackend>(
+    chart: &mut Chart<'_, B>,
+    line: &Line,
+    scale: u32,
+) -> Result<(), DrawingAreaErrorKind<B::ErrorType>> {
+    let points = || line.points.iter().map(|&[x, y]| (x, y));
+    let color = color(line.series);
+    let stroke = match line.look {
+        Look::Plain | Look::Dots => color.stroke_width(2 * scale),
+        Look::Faint => color.mix(0.35).stroke_width(scale),
+        Look::Rings => {
+            let ring = |at| Circle::new(at, 6 * scale, color.stroke_width(2 * scale));
+            chart.draw_series(points().map(ring))?;
+            return Ok(());
+        }
+    };
+    chart.draw_series(LineSeries::new(points(), stroke))?;
+    // One point is no line.
+    if line.look == Look::Dots || line.points.len() == 1 {
+        let dot = |at| Circle::new(at, 3 * scale, color.filled());
+        chart.draw_series(points().map(dot))?;
+    }
+    Ok(())
+}
+
+/// Figures as parts of a page.
+pub(crate) fn drawn(figures: &[Figure]) -> Result<String, DrawError> {
+    let mut html = String::new();
+    for figure in figures {
+        let label = escape(&format!("{}: {}", figure.title, figure.caption));
+        let named = format!("<svg role=\"img\" aria-label=\"{label}\" ");
+        let svg = figure.svg(Theme::Page)?.replacen("<svg ", &named, 1);
+        let (title, caption) = (escape(&figure.title), escape(&figure.caption));
+        html += &format!(
+            "<figure><h3>{title}</h3>\n{svg}<figcaption>{caption}</figcaption></figure>\n"
+        );
+    }
+    Ok(html)
 }
 
 /// A name that fits a third of the width.

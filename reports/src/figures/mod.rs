@@ -1,14 +1,17 @@
-//! Figures of scores: what is drawn ([`figures`]), and how ([`Figure::svg`], [`Figure::png`]).
+//! Figures: what is drawn of scores ([`figures`]), and how ([`Figure::svg`], [`Figure::png`]).
 //!
 //! A figure is a small chart of shares and means, so one type of chart is enough: bars, cells of a
-//! density, and lines over two axes. plotters draws it; in a PNG with Ubuntu Light, in an SVG with the
+//! density, bands, and lines over two axes. plotters draws it; in a PNG with Ubuntu Light, in an SVG with the
 //! reader's own sans-serif.
 
 mod draw;
 mod plots;
 
+pub(crate) use draw::drawn;
 pub use draw::{DrawError, Theme};
 pub use plots::figures;
+
+use std::borrow::Cow;
 
 use segzero_eval::Row;
 
@@ -25,9 +28,9 @@ pub struct Series<'a> {
 #[derive(Clone, Debug)]
 pub struct Figure {
     /// Name of its files: `iou-histogram`, ...
-    pub name: &'static str,
+    pub name: Cow<'static, str>,
     /// What it shows, as a heading.
-    pub title: &'static str,
+    pub title: Cow<'static, str>,
     /// How to read it, in a sentence.
     pub caption: String,
     /// The horizontal axis.
@@ -36,8 +39,9 @@ pub struct Figure {
     pub(crate) y: Axis,
     pub(crate) bars: Vec<Bar>,
     pub(crate) cells: Vec<Cell>,
+    pub(crate) bands: Vec<Band>,
     pub(crate) lines: Vec<Line>,
-    /// Names of the runs, where there are several.
+    /// Names of the series, where there are several.
     pub(crate) legend: Vec<String>,
 }
 
@@ -66,22 +70,34 @@ pub(crate) struct Cell {
     pub weight: f64,
 }
 
-/// A line of one run.
+/// The area between two curves of one series.
+#[derive(Clone, Debug, PartialEq)]
+pub(crate) struct Band {
+    pub series: usize,
+    /// Position, lower and upper end.
+    pub points: Vec<[f64; 3]>,
+    pub opacity: f64,
+}
+
+/// A line of one series.
 #[derive(Clone, Debug, PartialEq)]
 pub(crate) struct Line {
     pub series: usize,
     pub points: Vec<[f64; 2]>,
-    /// Whether its points are marked.
-    pub marks: Marks,
+    pub look: Look,
 }
 
-/// Whether a line's points are marked.
+/// How a line is drawn.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Marks {
+pub(crate) enum Look {
     /// A line only.
-    None,
-    /// A dot at every point: each is a group's mean.
+    Plain,
+    /// A thin, pale line: the values whose mean is drawn over it.
+    Faint,
+    /// A dot at every point, which was measured on its own.
     Dots,
+    /// A ring around every point and no line: points of another line that stand out.
+    Rings,
 }
 
 #[cfg(test)]

@@ -2,7 +2,7 @@
 
 use segzero_eval::{Row, Status};
 
-use super::{Axis, Bar, Cell, Figure, Line, Marks, Series};
+use super::{Axis, Bar, Cell, Figure, Line, Look, Series};
 
 /// Bars of the histogram.
 const BINS: usize = 20;
@@ -63,21 +63,22 @@ fn histogram(series: &[Series]) -> Option<Figure> {
         let corners =
             |(bin, &height): (usize, &f64)| [[edge(bin), height], [edge(bin + 1), height]];
         let points = shares.iter().enumerate().flat_map(corners).collect();
-        Line { series, points, marks: Marks::None }
+        Line { series, points, look: Look::Plain }
     };
     let (bars, lines) = match shares.as_slice() {
         [one] => (one.iter().enumerate().map(bar).collect(), Vec::new()),
         several => (Vec::new(), several.iter().enumerate().map(outline).collect()),
     };
     Some(Figure {
-        name: "iou-histogram",
-        title: "IoU, how often",
+        name: "iou-histogram".into(),
+        title: "IoU, how often".into(),
         caption: "Share of the samples in every twentieth of IoU; a full match is in the last."
             .to_owned(),
         x: percent("IoU, %", 1.0, 0.2),
         y: percent("samples, %", (most / step).ceil() * step, step),
         bars,
         cells: Vec::new(),
+        bands: Vec::new(),
         lines,
         legend: Vec::new(),
     })
@@ -102,17 +103,18 @@ fn precision(series: &[Series]) -> Option<Figure> {
             [threshold, reached(threshold) as f64 / ious.len() as f64]
         };
         let points = (0..=100).map(point).collect();
-        (!ious.is_empty()).then_some(Line { series, points, marks: Marks::None })
+        (!ious.is_empty()).then_some(Line { series, points, look: Look::Plain })
     };
     let lines: Vec<Line> = series.iter().enumerate().filter_map(line).collect();
     (!lines.is_empty()).then(|| Figure {
-        name: "precision",
-        title: "Pr@, at every threshold",
+        name: "precision".into(),
+        title: "Pr@, at every threshold".into(),
         caption: "Share of the samples whose IoU reaches the threshold.".to_owned(),
         x: percent("IoU threshold, %", 1.0, 0.2),
         y: percent("samples, %", 1.0, 0.2),
         bars: Vec::new(),
         cells: Vec::new(),
+        bands: Vec::new(),
         lines,
         legend: Vec::new(),
     })
@@ -143,7 +145,7 @@ fn against(series: &[Series], what: &Against) -> Option<Figure> {
     let line = |(series, pairs): (usize, &Vec<[f64; 2]>)| Line {
         series,
         points: means(pairs.clone()),
-        marks: Marks::Dots,
+        look: Look::Dots,
     };
     let cells = match pairs.as_slice() {
         [one] => density(one, what.cell),
@@ -151,8 +153,8 @@ fn against(series: &[Series], what: &Against) -> Option<Figure> {
     };
     let shade = if cells.is_empty() { "" } else { " Shade: how many samples." };
     Some(Figure {
-        name: what.name,
-        title: what.title,
+        name: what.name.into(),
+        title: what.title.into(),
         caption: format!(
             "Dots: mean IoU of groups of about equally many samples, with a target.{shade}"
         ),
@@ -160,6 +162,7 @@ fn against(series: &[Series], what: &Against) -> Option<Figure> {
         y: percent("IoU, %", 1.0, 0.2),
         bars: Vec::new(),
         cells,
+        bands: Vec::new(),
         lines: pairs.iter().enumerate().map(line).collect(),
         legend: Vec::new(),
     })

@@ -41,7 +41,7 @@ fn named<'a>(figures: &'a [Figure], name: &str) -> &'a Figure {
 fn shares_and_means_are_those_of_the_rows() {
     let rows = rows();
     let figures = figures(&[Series { name: "a", rows: &rows }]);
-    let names: Vec<&str> = figures.iter().map(|figure| figure.name).collect();
+    let names: Vec<&str> = figures.iter().map(|figure| &*figure.name).collect();
     assert_eq!(names, ["iou-histogram", "precision", "iou-by-area", "iou-by-words"]);
     // 40 IoUs of 1/40 to 40/40 over 20 bars: one in the first, two in every other, and the full match
     // joins the last.

@@ -9,9 +9,9 @@ mod data;
 mod gallery;
 mod html;
 mod lines;
-mod page;
+pub(crate) mod page;
 mod pictures;
-mod plain;
+pub(crate) mod plain;
 mod words;
 
 use std::path::PathBuf;

@@ -1,17 +1,6 @@
-"use strict";
-// Texts of the data reach the document through `textContent` and `setAttribute` only.
-const byId = (id) => document.getElementById(id);
-const data = JSON.parse(byId("data").textContent);
 const PAGE = 24;
 const ALL = data.key.map((_, i) => i);
 const state = { page: 0, found: [], bin: null, open: null };
-
-function element(name, attributes, ...children) {
-  const node = document.createElement(name);
-  for (const [key, value] of Object.entries(attributes || {})) node.setAttribute(key, value);
-  node.append(...children);
-  return node;
-}
 
 function shape(name, attributes) {
   const node = document.createElementNS("http://www.w3.org/2000/svg", name);
@@ -108,7 +97,6 @@ function overlay(card, run) {
 
 const grade = (iou) => (iou >= 0.8 ? "good" : iou >= 0.5 ? "fair" : "poor");
 const percent = (iou) => (iou === null ? "–" : `${(100 * iou).toFixed(1)} %`);
-const number = (value) => value.toLocaleString("en-US");
 const words = (unit) => data.text[unit].split(/\s+/).filter(Boolean).length;
 const chosenRun = () => Number(byId("run").value || 0);
 const statusOf = (unit, run) => data.status[run][unit];
@@ -371,30 +359,8 @@ function keys(event) {
   else if (!typing) move(event);
 }
 
-// Pages from disk may have no storage.
-function stored(value) {
-  try {
-    if (value === undefined) return localStorage.getItem("segzero-theme");
-    localStorage.setItem("segzero-theme", value);
-  } catch { /* then it lasts as long as the page */ }
-  return null;
-}
-
-function theme(name) {
-  if (name === "system") delete document.documentElement.dataset.theme;
-  else document.documentElement.dataset.theme = name;
-  byId("theme").textContent = name;
-  byId("theme").setAttribute("aria-label", `Colours: ${name}; switch`);
-}
-
 function start() {
-  const themes = ["system", "light", "dark"];
-  theme(themes.includes(stored()) ? stored() : "system");
-  byId("theme").addEventListener("click", () => {
-    const next = themes[(themes.indexOf(byId("theme").textContent) + 1) % themes.length];
-    theme(next);
-    stored(next);
-  });
+  startTheme();
   for (const id of ["verdicts", "groups"]) {
     if (byId(id).textContent.trim() && byId(id).querySelector("table")) continue;
     const part = byId(id).closest("section");

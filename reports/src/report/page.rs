@@ -6,8 +6,8 @@ use super::data::Data;
 use super::html::Link;
 use super::{Chosen, Gallery, Report, changes};
 use crate::RUN_LENGTHS;
-use crate::figures::{DrawError, Figure, Series, Theme, figures};
-use crate::frame::{PageError, escape, filled, json_in_script, save};
+use crate::figures::{DrawError, Figure, Series, drawn, figures};
+use crate::frame::{COMMON, PageError, escape, filled, json_in_script, save};
 use crate::pictures::{Images, place};
 
 /// A page that could not be made.
@@ -67,7 +67,7 @@ impl Report {
             ("intervals", escape(&self.footnote())),
             ("rules", self.rules()),
             ("problems", self.problems()),
-            ("figures", self.drawn()?),
+            ("figures", drawn(&self.figures())?),
             ("changes", self.changes.as_ref().map_or_else(String::new, changes::section)),
             ("breakdowns", self.breakdowns()),
             ("verdicts", self.verdicts()),
@@ -75,7 +75,7 @@ impl Report {
             ("sources", self.sources()),
             ("links", linked(links)),
             ("style", include_str!("page.css").to_owned()),
-            ("script", format!("{}\n{RUN_LENGTHS}", include_str!("page.js"))),
+            ("script", format!("{COMMON}\n{}\n{RUN_LENGTHS}", include_str!("page.js"))),
             ("data", data),
         ];
         let part = |name: &str| {
@@ -91,24 +91,6 @@ impl Report {
         };
         let all: Vec<String> = self.entries.iter().map(words).collect();
         escape(&all.join("; "))
-    }
-
-    fn drawn(&self) -> Result<String, DrawError> {
-        let mut html = String::new();
-        for figure in self.figures() {
-            let svg = figure.svg(Theme::Page)?;
-            let label = format!("{}: {}", figure.title, figure.caption);
-            let svg = svg.replacen(
-                "<svg ",
-                &format!("<svg role=\"img\" aria-label=\"{}\" ", escape(&label)),
-                1,
-            );
-            let (title, caption) = (escape(figure.title), escape(&figure.caption));
-            html += &format!(
-                "<figure><h3>{title}</h3>\n{svg}<figcaption>{caption}</figcaption></figure>\n"
-            );
-        }
-        Ok(html)
     }
 }
 
@@ -145,7 +127,7 @@ fn shown(gallery: &Gallery, chosen: &Chosen) -> String {
     html
 }
 
-fn linked(links: &[Link]) -> String {
+pub(crate) fn linked(links: &[Link]) -> String {
     let one =
         |link: &Link| format!("<a href=\"{}\">{}</a>", escape(&link.address), escape(&link.name));
     let all: Vec<String> = links.iter().map(one).collect();

@@ -290,10 +290,11 @@ pub(super) fn minus(a: Option<f64>, b: Option<f64>) -> Option<f64> {
 
 /// A Markdown table and an empty line. Its first column is text, the others are numbers, but for
 /// words at the end.
-fn table(text: &mut String, header: &[String], rows: impl Iterator<Item = Vec<String>>) {
+pub(crate) fn table(text: &mut String, header: &[String], rows: impl Iterator<Item = Vec<String>>) {
     let line = |cells: Vec<String>| format!("| {} |\n", cells.join(" | "));
     text.push_str(&line(header.iter().map(|cell| mark_down(cell)).collect()));
-    let is_text = |name: &str| matches!(name, "run" | "group" | "protocol" | "what differs");
+    let is_text =
+        |name: &str| matches!(name, "run" | "group" | "protocol" | "what differs" | "setting");
     let rule = |name: &String| if is_text(name) { "---".to_owned() } else { "--:".to_owned() };
     text.push_str(&line(header.iter().map(rule).collect()));
     for row in rows {
@@ -303,7 +304,7 @@ fn table(text: &mut String, header: &[String], rows: impl Iterator<Item = Vec<St
 }
 
 /// Text that Markdown shows as it is, on one line.
-fn mark_down(text: &str) -> String {
+pub(crate) fn mark_down(text: &str) -> String {
     let mut escaped = String::with_capacity(text.len());
     for c in text.chars() {
         match c {
@@ -338,7 +339,7 @@ pub(super) fn tex(text: &str) -> String {
 }
 
 /// A fraction with all its digits; nothing where there is none.
-fn number(value: Option<f64>) -> String {
+pub(crate) fn number(value: Option<f64>) -> String {
     value.filter(|value| value.is_finite()).map(|value| value.to_string()).unwrap_or_default()
 }
 
@@ -350,7 +351,7 @@ pub(super) fn spelled(value: &impl Serialize) -> String {
     }
 }
 
-fn separated(header: &[String], rows: impl Iterator<Item = Vec<String>>) -> String {
+pub(crate) fn separated(header: &[String], rows: impl Iterator<Item = Vec<String>>) -> String {
     let mut writer = csv::Writer::from_writer(Vec::new());
     // Writing to memory cannot fail, and every row is as long as the header.
     let _ = writer.write_record(header);

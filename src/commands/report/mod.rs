@@ -1,5 +1,7 @@
 //! `segzero report`.
 
+mod training;
+
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
@@ -7,7 +9,7 @@ use indicatif::{ProgressBar, ProgressStyle};
 use segzero_datasets::discover;
 use segzero_eval::resample::Options;
 use segzero_eval::{OnBadRecord, Predictions, Run};
-use segzero_reports::figures::Theme;
+use segzero_reports::figures::{Figure, Theme};
 use segzero_reports::preview::Images;
 use segzero_reports::report::{
     Changes, Chosen, Gallery, GalleryOptions, Link, Place, Report, ReportError,
@@ -20,13 +22,14 @@ use crate::output::{print, report};
 /// Flags of `segzero report`.
 #[derive(clap::Args)]
 pub struct Args {
-    /// Files that `segzero eval --out` wrote; several are shown side by side.
+    /// Files that `segzero eval --out` wrote, or folders of `segzero train`; several are shown side by
+    /// side.
     #[arg(required = true, value_name = "RUN")]
     runs: Vec<PathBuf>,
     /// Names of the runs, in their order; the files' names if not given.
     #[arg(long, value_name = "NAME,...", value_delimiter = ',')]
     names: Vec<String>,
-    /// Title of the page; data set and split if not given.
+    /// Title of the page; data set and split, or the runs' names if not given.
     #[arg(long, value_name = "TEXT")]
     title: Option<String>,
     /// Folder to write to, or the page's own file (`.html`); the other outputs then lie beside it.
@@ -114,8 +117,11 @@ impl From<Embed> for Images {
 
 /// Runs the command.
 pub fn run(args: Args) -> Result<ExitCode, Failure> {
+    if args.runs.iter().any(|path| segzero_reports::training::is_training(path)) {
+        return training::run(&args);
+    }
     let made = read(&args)?;
-    let out = Out::new(&args);
+    let out = Out::new(&args, &Kind::ALL);
     let mut links = Vec::new();
     for kind in out.kinds.iter().filter(|kind| **kind != Kind::Html) {
         out.write(*kind, &made, &mut links)?;
@@ -193,15 +199,19 @@ fn counted(made: &Report) -> String {
     }
 }
 
-fn read(args: &Args) -> Result<Report, Failure> {
+/// A name for each run.
+fn named(args: &Args) -> Result<Vec<String>, Failure> {
     if !args.names.is_empty() && args.names.len() != args.runs.len() {
         let (names, runs) = (args.names.len(), args.runs.len());
         return Err(Failure::new(format_args!("there are {names} names for {runs} runs"))
             .hint("give `--names` one name a run, separated by commas"));
     }
-    let names = if args.names.is_empty() { names(&args.runs) } else { args.names.clone() };
+    Ok(if args.names.is_empty() { names(&args.runs) } else { args.names.clone() })
+}
+
+fn read(args: &Args) -> Result<Report, Failure> {
     let mut runs = Vec::with_capacity(args.runs.len());
-    for (path, name) in args.runs.iter().zip(names) {
+    for (path, name) in args.runs.iter().zip(named(args)?) {
         let run = Run::read(path).map_err(|e| {
             Failure::from(e).or_hint("`segzero eval --out FILE` writes the file that is read here")
         })?;
@@ -278,9 +288,10 @@ struct Out {
 }
 
 impl Out {
-    fn new(args: &Args) -> Self {
+    /// Where the flags say; `all` is written to a folder unless they say what.
+    fn new(args: &Args, all: &[Kind]) -> Self {
         let is_page = args.out.extension().is_some_and(|e| e.eq_ignore_ascii_case("html"));
-        let all = || if is_page { vec![Kind::Html] } else { Kind::ALL.to_vec() };
+        let all = || if is_page { vec![Kind::Html] } else { all.to_vec() };
         let kinds = if args.formats.is_empty() { all() } else { args.formats.clone() };
         if !is_page {
             let (page, stem) = (args.out.join("index.html"), "report".to_owned());
@@ -291,44 +302,55 @@ impl Out {
         Self { page: args.out.clone(), folder, stem, kinds }
     }
 
+    /// Writes a file whose name ends like this, and notes it for the page.
+    fn save(
+        &self,
+        end: &str,
+        title: &str,
+        bytes: &[u8],
+        links: &mut Vec<Link>,
+    ) -> Result<(), Failure> {
+        let name = format!("{}{end}", self.stem);
+        let path = self.folder.join(&name);
+        links.push(Link { name: title.to_owned(), address: name });
+        write_whole(&path, |out| out.write_all(bytes))
+            .map_err(|e| Failure::new(format_args!("could not write `{}`: {e}", path.display())))
+    }
+
+    /// Writes figures as vectors or as pixels.
+    fn save_figures(
+        &self,
+        kind: Kind,
+        figures: &[Figure],
+        links: &mut Vec<Link>,
+    ) -> Result<(), Failure> {
+        for figure in figures {
+            let (bytes, extension) = match kind {
+                Kind::Svg => (figure.svg(Theme::Paper).map_err(Failure::new)?.into_bytes(), "svg"),
+                _ => (figure.png().map_err(Failure::new)?, "png"),
+            };
+            let file = format!("{}.{extension}", figure.name);
+            self.save(&format!("-{file}"), &file, &bytes, links)?;
+        }
+        Ok(())
+    }
+
     /// Writes an output and notes it for the page.
     fn write(&self, kind: Kind, made: &Report, links: &mut Vec<Link>) -> Result<(), Failure> {
-        let stem = &self.stem;
-        let mut save = |name: String, title: &str, bytes: &[u8]| {
-            let path = self.folder.join(&name);
-            links.push(Link { name: title.to_owned(), address: name });
-            write_whole(&path, |out| out.write_all(bytes)).map_err(|e| {
-                Failure::new(format_args!("could not write `{}`: {e}", path.display()))
-            })
-        };
         match kind {
             Kind::Html => Ok(()),
-            Kind::Md => save(format!("{stem}.md"), "Markdown", made.markdown().as_bytes()),
-            Kind::Tex => save(format!("{stem}.tex"), "LaTeX", made.latex().as_bytes()),
+            Kind::Md => self.save(".md", "Markdown", made.markdown().as_bytes(), links),
+            Kind::Tex => self.save(".tex", "LaTeX", made.latex().as_bytes(), links),
             Kind::Json => {
                 let json = made.json().map_err(Failure::new)?;
-                save(format!("{stem}.json"), "JSON", json.as_bytes())
+                self.save(".json", "JSON", json.as_bytes(), links)
             }
             Kind::Csv => {
-                save(format!("{stem}.csv"), "CSV of runs", made.csv().as_bytes())?;
+                self.save(".csv", "CSV of runs", made.csv().as_bytes(), links)?;
                 let samples = made.samples_csv();
-                save(format!("{stem}-samples.csv"), "CSV of samples", samples.as_bytes())
+                self.save("-samples.csv", "CSV of samples", samples.as_bytes(), links)
             }
-            Kind::Svg | Kind::Png => {
-                for figure in made.figures() {
-                    let (bytes, extension) = match kind {
-                        Kind::Svg => {
-                            let svg = figure.svg(Theme::Paper).map_err(Failure::new)?;
-                            (svg.into_bytes(), "svg")
-                        }
-                        _ => (figure.png().map_err(Failure::new)?, "png"),
-                    };
-                    let name = figure.name;
-                    let title = format!("{name}.{extension}");
-                    save(format!("{stem}-{name}.{extension}"), &title, &bytes)?;
-                }
-                Ok(())
-            }
+            Kind::Svg | Kind::Png => self.save_figures(kind, &made.figures(), links),
         }
     }
 }

@@ -53,13 +53,13 @@ fn trainings_are_drawn_and_written_as_tables() {
     let head = "run,step,key,question,reply,score,advantage,bbox_iou,";
     assert!(kept > 0 && read("report-samples.csv").starts_with(head));
     assert!(read("report.md").contains("| training | grpo | sft |"));
-    let names = ["score", "reward-think", "reward-point_l1", "length", "loss", "kl", "time-2"];
+    let names = ["score", "reward-think", "reward-point_l1", "length", "loss-sft", "kl", "time-2"];
     for name in names.map(|name| format!("report-{name}")) {
         assert!(read(&format!("{name}.svg")).starts_with("<svg "));
         assert_eq!(fs::read(out.join(format!("{name}.png"))).unwrap()[1..4], *b"PNG");
     }
     let html = read("index.html");
-    assert!(html.contains("report-loss.svg") && html.contains("grpo: GRPO, step 2; sft: SFT"));
+    assert!(html.contains("report-loss-grpo.svg") && html.contains("grpo: GRPO, step 2; sft: SFT"));
     let before = html;
     assert!(report(&[&grpo, &sft], &out, &[]).status.success());
     assert_eq!(before, read("index.html"));

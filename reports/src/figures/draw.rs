@@ -111,7 +111,7 @@ impl Figure {
                 .into_drawing_area();
             self.draw(&area, PNG_SCALE)?;
         }
-        encode_png(&Rgb { size, pixels }, PngEffort::Small)
+        encode_png(&Rgb { size, pixels }, PngEffort::Balanced)
             .map_err(|source| DrawError::Encode { figure: self.name.to_string(), source })
     }
 

@@ -18,8 +18,8 @@ pub(super) fn round(title: &'static str, values: impl Iterator<Item = f64>, fine
     }
     // A constant is in the middle.
     if high - low <= 1e-9 * high.abs().max(low.abs()) {
-        let around = if high == 0.0 { 1.0 } else { high.abs() / 2.0 };
-        [low, high] = [low - around, high + around];
+        let around = high.abs() / 2.0;
+        [low, high] = if high == 0.0 { [0.0, 1.0] } else { [low - around, high + around] };
     }
     let (digit, exponent) = step(((high - low) / TICKS).max(finest));
     let unit = power(digit, exponent);

@@ -35,6 +35,8 @@ struct Panel {
     /// The name of what is measured of it on the validation set.
     validated: Option<String>,
     shape: Shape,
+    /// The trainings that it is drawn of, where others have something else of that name.
+    kind: Option<&'static str>,
     /// The largest value that is possible; 0 is then the smallest.
     most: Option<f64>,
 }
@@ -58,7 +60,16 @@ impl Panel {
         figure: impl Into<String>,
     ) -> Self {
         let (name, title, figure) = (name.into(), title.into(), figure.into());
-        Self { name, title, of, figure, validated: None, shape: Shape::Noisy, most: None }
+        Self {
+            name,
+            title,
+            of,
+            figure,
+            validated: None,
+            shape: Shape::Noisy,
+            kind: None,
+            most: None,
+        }
     }
 }
 
@@ -79,8 +90,13 @@ impl Trainings {
             spread(length),
             Panel::new("clip-ratio", "Cut-off replies", "share", "response_length/clip_ratio"),
         ];
+        // One is a cross-entropy, the other what moves a policy: no common scale.
+        let losses = [("loss-sft", "Loss of SFT", "sft"), ("loss-grpo", "Loss of GRPO", "grpo")];
+        let losses = losses.map(|(name, title, kind)| Panel {
+            kind: Some(kind),
+            ..Panel::new(name, title, "loss", "loss")
+        });
         let optimization = [
-            ("loss", "Loss", "loss", "loss"),
             ("kl", "KL to the reference", "KL", "actor/kl_loss"),
             ("entropy", "Entropy", "nats", "actor/entropy_loss"),
             ("grad-norm", "Norm of gradients", "norm", "actor/grad_norm"),
@@ -102,7 +118,7 @@ impl Trainings {
             ("Validation", ["giou", "ciou"].iter().filter_map(|of| self.validation(of)).collect()),
             ("Rewards", drawn(&mut rewards.into_iter())),
             ("Lengths", drawn(&mut replies.into_iter())),
-            ("Optimization", drawn(&mut optimization.into_iter())),
+            ("Optimization", drawn(&mut losses.into_iter().chain(optimization))),
             ("Time", times),
         ];
         let parts = parts.into_iter().map(|(title, figures)| Part { title, figures });
@@ -142,6 +158,9 @@ impl Trainings {
         let window = if panel.shape == Shape::Exact { 1 } else { self.window() };
         let (mut bands, mut lines) = (Vec::new(), Vec::new());
         for (series, run) in self.runs.iter().enumerate() {
+            if panel.kind.is_some_and(|kind| run.kind != kind) {
+                continue;
+            }
             let curve = run.curve(&panel.figure);
             if panel.shape == Shape::Spread {
                 bands.extend(run.spread(&panel.figure).map(|points| Band {

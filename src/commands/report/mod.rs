@@ -6,10 +6,11 @@ use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
 use indicatif::{ProgressBar, ProgressStyle};
+use rayon::prelude::*;
 use segzero_datasets::discover;
 use segzero_eval::resample::Options;
 use segzero_eval::{OnBadRecord, Predictions, Run};
-use segzero_reports::figures::{Figure, Theme};
+use segzero_reports::figures::{DrawError, Figure, Theme};
 use segzero_reports::preview::Images;
 use segzero_reports::report::{
     Changes, Chosen, Gallery, GalleryOptions, Link, Place, Report, ReportError,
@@ -324,11 +325,12 @@ impl Out {
         figures: &[Figure],
         links: &mut Vec<Link>,
     ) -> Result<(), Failure> {
-        for figure in figures {
-            let (bytes, extension) = match kind {
-                Kind::Svg => (figure.svg(Theme::Paper).map_err(Failure::new)?.into_bytes(), "svg"),
-                _ => (figure.png().map_err(Failure::new)?, "png"),
-            };
+        let drawn = figures.par_iter().map(|figure| match kind {
+            Kind::Svg => Ok((figure.svg(Theme::Paper)?.into_bytes(), "svg")),
+            _ => Ok((figure.png()?, "png")),
+        });
+        let drawn: Vec<_> = drawn.collect::<Result<_, DrawError>>().map_err(Failure::new)?;
+        for (figure, (bytes, extension)) in figures.iter().zip(drawn) {
             let file = format!("{}.{extension}", figure.name);
             self.save(&format!("-{file}"), &file, &bytes, links)?;
         }

@@ -143,12 +143,6 @@ impl Trainings {
         (longest / 20).clamp(1, 100)
     }
 
-    /// Steps at either end whose mean stands for the beginning and the end.
-    fn ends(&self) -> usize {
-        let shortest = self.runs.iter().map(|run| run.steps.len()).min().unwrap_or(0);
-        (shortest / 4).clamp(1, 10)
-    }
-
     /// The rewards that any run logged: the known ones in their own order, then others.
     fn rewards(&self) -> Vec<&str> {
         let mut names: Vec<&str> = Vec::new();

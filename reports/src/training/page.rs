@@ -5,6 +5,7 @@ use std::path::Path;
 
 use serde::Serialize;
 
+use super::text::FOOTNOTE;
 use super::{Sample, Trainings};
 use crate::figures::drawn;
 use crate::frame::{COMMON, PageError, escape, filled, json_in_script, save};
@@ -49,7 +50,7 @@ impl Trainings {
             ("title", escape(&self.title)),
             ("subtitle", self.subtitle()),
             ("table", self.table_html()),
-            ("footnote", self.footnote()),
+            ("footnote", FOOTNOTE.to_owned()),
             ("figures", self.figures_html()?),
             ("shown", self.shown_words()),
             ("settings", self.settings_html()),

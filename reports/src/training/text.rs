@@ -9,6 +9,10 @@ use crate::report::plain::{mark_down, number, separated, table};
 /// One line of the table of figures: what, and its value in each run.
 pub(super) type Row = (String, Vec<String>);
 
+/// What the arrows of the table mean.
+pub(super) const FOOTNOTE: &str = "Arrows go from the mean of a run's first steps to that of its last: \
+                                   a quarter of them, ten at most.";
+
 impl Trainings {
     /// What became of the runs: figures at the beginning and the end.
     pub(super) fn table(&self) -> Vec<Row> {
@@ -33,10 +37,9 @@ impl Trainings {
         for (name, figure) in [("gIoU", "val/giou"), ("cIoU", "val/ciou")] {
             add(name, &|run| run.validated(figure));
         }
-        let ends = self.ends();
-        add("score", &|run| run.change("critic/score/mean", ends));
+        add("score", &|run| run.change("critic/score/mean"));
         for reward in self.rewards() {
-            add(reward, &|run| run.change(&format!("reward/{reward}/mean"), ends));
+            add(reward, &|run| run.change(&format!("reward/{reward}/mean")));
         }
         for (name, figure) in [
             ("completion length", "response_length/mean"),
@@ -47,17 +50,9 @@ impl Trainings {
             ("norm of gradients", "actor/grad_norm"),
             ("clipped tokens", "actor/pg_clipfrac"),
         ] {
-            add(name, &|run| run.change(figure, ends));
+            add(name, &|run| run.change(figure));
         }
         rows
-    }
-
-    /// What the arrows of the table mean.
-    pub(super) fn footnote(&self) -> String {
-        match self.ends() {
-            1 => "From the first step to the last.".to_owned(),
-            ends => format!("From the mean of the first {ends} steps to that of the last {ends}."),
-        }
     }
 
     /// The figures and the settings as Markdown tables.
@@ -70,7 +65,7 @@ impl Trainings {
         };
         let figures = [vec!["run".to_owned()], header[1..].to_vec()].concat();
         table(&mut text, &figures, rows(self.table()).into_iter());
-        let _ = writeln!(text, "{}\n", self.footnote());
+        let _ = writeln!(text, "{}\n", FOOTNOTE);
         let settings = self.settings();
         let (differ, same): (Vec<_>, Vec<_>) = settings.into_iter().partition(|s| s.differs());
         let groups = match self.runs.len() {
@@ -140,13 +135,13 @@ impl Training {
         Some(self.sum(figure)? / self.curve(figure).len() as f64)
     }
 
-    /// A figure at the beginning and at the end: means of so many steps.
-    fn change(&self, figure: &str, steps: usize) -> Option<String> {
+    /// A figure at the beginning and at the end.
+    fn change(&self, figure: &str) -> Option<String> {
         let values: Vec<f64> = self.curve(figure).iter().map(|point| point[1]).collect();
-        let steps = steps.min(values.len());
+        let steps = (values.len() / 4).clamp(1, 10);
         let mean = |values: &[f64]| significant(values.iter().sum::<f64>() / values.len() as f64);
-        let [first, last] = [&values[..steps], &values[values.len() - steps..]].map(mean);
-        (steps > 0).then(|| format!("{first} → {last}"))
+        let [first, last] = [values.get(..steps)?, &values[values.len() - steps..]].map(mean);
+        Some(format!("{first} → {last}"))
     }
 
     /// A figure of the first validation and of the best.

@@ -18,6 +18,14 @@ pub struct AdamW {
     pub decay: Decay,
     /// Gradients are scaled down to this norm; 0 leaves them.
     pub max_grad_norm: f64,
+    /// What the learning rate of the vision tower and its merger is multiplied by. A tower that begins
+    /// from nothing at the decoder's rate says the same of every image before the decoder can look.
+    #[serde(default = "one")]
+    pub vision_rate: f64,
+}
+
+fn one() -> f64 {
+    1.0
 }
 
 impl Default for AdamW {
@@ -29,6 +37,7 @@ impl Default for AdamW {
             weight_decay: 0.01,
             decay: Decay::All,
             max_grad_norm: 1.0,
+            vision_rate: 1.0,
         }
     }
 }
@@ -61,6 +70,11 @@ impl Moments {
 }
 
 impl AdamW {
+    /// What the learning rate of a parameter of that name is multiplied by.
+    pub fn rate_of(&self, name: &str) -> f64 {
+        if name.starts_with("visual.") { self.vision_rate } else { 1.0 }
+    }
+
     /// The weights after step `step`, counted from 1.
     pub fn step(
         &self,

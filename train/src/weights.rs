@@ -84,6 +84,7 @@ impl<M: Module> Weights<M> {
             let gradient = gradient.unwrap_or_else(|| value.zeros_like());
             let moments = parameter.moments.get_or_insert_with(|| Moments::of(&value));
             let decays = optimizer.decay == Decay::All || parameter.named.shape.len() > 1;
+            let rate = rate * optimizer.rate_of(&parameter.named.name);
             parameter.value = optimizer.step(value, gradient, moments, rate, step, decays);
             moved.insert(parameter.named.id, parameter.value.clone());
         }

@@ -78,6 +78,9 @@ pub struct Common {
     /// Highest learning rate.
     #[arg(long, value_name = "X", help_heading = "Training")]
     pub learning_rate: Option<f64>,
+    /// What it is multiplied by for the vision tower and its merger.
+    #[arg(long, value_name = "X", help_heading = "Training")]
+    pub vision_rate: Option<f64>,
     /// How it goes after the warm-up.
     #[arg(long, value_enum, help_heading = "Training")]
     pub lr_scheduler_type: Option<SchedulerType>,
@@ -264,6 +267,7 @@ impl Common {
         set(&mut settings.rollout_batch_size, self.rollout_batch_size.map(|n| n as usize));
         set(&mut settings.num_train_epochs, self.num_train_epochs);
         set(&mut settings.schedule.learning_rate, self.learning_rate);
+        set(&mut settings.optimizer.vision_rate, self.vision_rate);
         set(&mut settings.schedule.lr_scheduler_type, self.lr_scheduler_type);
         set(&mut settings.schedule.warmup_steps, self.warmup_steps);
         set(&mut settings.optimizer.weight_decay, self.weight_decay);

@@ -247,8 +247,8 @@ Arrows go from the mean of a run's first steps to that of its last: a quarter of
 
 #[test]
 fn numbers_are_short() {
-    let all = [0.0, 5.7e-15, 0.25, -3.14159, 71.078, 1407.29].map(significant);
-    assert_eq!(all, ["0", "5.7e-15", "0.2500", "-3.142", "71.1", "1407"]);
+    let all = [0.0, 5.7e-15, 0.25, -3.21159, 71.078, 1407.29].map(significant);
+    assert_eq!(all, ["0", "5.7e-15", "0.2500", "-3.212", "71.1", "1407"]);
     let all = [0.4, 59.6, 3599.0, 7380.0].map(duration);
     assert_eq!(all, ["0 s", "1 min 00 s", "59 min 59 s", "2 h 03 min"]);
 }

@@ -174,7 +174,7 @@ pub(super) fn duration(seconds: f64) -> String {
     let whole = seconds.round() as u64;
     match whole {
         ..60 => format!("{whole} s"),
-        ..3600 => format!("{} min {:02} s", whole / 60, whole % 60),
+        60..3600 => format!("{} min {:02} s", whole / 60, whole % 60),
         _ => format!("{} h {:02} min", whole / 3600, whole / 60 % 60),
     }
 }

@@ -32,6 +32,8 @@ struct Cli {
 enum Command {
     /// Make a synthetic RefCOCOg, prepare it, score predictions on it, and write a page: no download.
     Demo(commands::demo::Args),
+    /// Make a synthetic RefCOCOg of any size, with exact masks.
+    Synth(commands::synth::Args),
     /// Say what data sets lie under a folder: counts, missing images, leaks, unreadable records.
     Inspect(commands::inspect::Args),
     /// Raw data set -> training set: boxes, inscribed circles, resized images, Parquet.
@@ -97,6 +99,7 @@ impl Command {
     fn run(self) -> Result<ExitCode, Failure> {
         match self {
             Self::Demo(args) => commands::demo::run(args),
+            Self::Synth(args) => commands::synth::run(args),
             Self::Inspect(args) => commands::inspect::run(args),
             Self::Prep(args) => commands::prep::run(args),
             Self::Preview(args) => commands::preview::run(args),

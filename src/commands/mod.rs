@@ -17,5 +17,6 @@ pub mod report;
 pub mod reward;
 pub mod segment;
 pub mod serve;
+pub mod synth;
 pub mod train;
 pub mod vqa;

@@ -32,8 +32,40 @@ use rayon::prelude::*;
 /// assert_eq!(annotation.mask.size(), scenes[0].size);
 /// ```
 pub fn compose(images: usize, seed: u64) -> Vec<Scene> {
-    let mut scenes: Vec<Scene> =
-        (0..images).into_par_iter().map(|index| Scene::compose(seed, index)).collect();
+    compose_with(images, seed, &Composition::default())
+}
+
+/// What scenes hold: simpler ones are for models that begin from nothing.
+#[derive(clap::Args, Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Composition {
+    /// Objects of a scene, at most.
+    #[arg(long, default_value_t = usize::MAX, hide_default_value = true, value_name = "N")]
+    pub objects: usize,
+    /// What is said of them.
+    #[arg(long, value_enum, default_value_t)]
+    pub sentences: Sentences,
+}
+
+impl Default for Composition {
+    fn default() -> Self {
+        Self { objects: usize::MAX, sentences: Sentences::All }
+    }
+}
+
+/// What is said of objects.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, clap::ValueEnum)]
+pub enum Sentences {
+    /// One to three sentences of several forms: relations, places, nicknames.
+    #[default]
+    All,
+    /// What it is and its colour: "ring, red". Nothing of its place.
+    Plain,
+}
+
+/// As [`compose`], of scenes of some composition.
+pub fn compose_with(images: usize, seed: u64, composition: &Composition) -> Vec<Scene> {
+    let compose = |index| Scene::compose(seed, index, composition);
+    let mut scenes: Vec<Scene> = (0..images).into_par_iter().map(compose).collect();
     let (mut ann_id, mut ref_id, mut sent_id) = (50_001, 0, 0);
     for (index, scene) in scenes.iter_mut().enumerate() {
         let split = match index % 10 {

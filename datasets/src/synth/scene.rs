@@ -7,6 +7,7 @@ use super::object::{COLORS, Color, KINDS, Kind};
 use super::render::Backdrop;
 use super::sentence;
 use super::shape::{Outline, Part, Vec2};
+use super::{Composition, Sentences};
 use crate::mask::signed_area_doubled;
 
 /// One image to be: its objects and their exact masks; pixels are made when it is written.
@@ -103,7 +104,7 @@ const SIZES: [(u32, u32); 10] = [
 
 impl Scene {
     /// The scene of a seed and an index; ids of annotations, refs and sentences are still local.
-    pub(super) fn compose(seed: u64, index: usize) -> Self {
+    pub(super) fn compose(seed: u64, index: usize, composition: &Composition) -> Self {
         let mut dice = Dice::new(seed, index as u64);
         let (width, height) = SIZES[index % SIZES.len()];
         let backdrop = Backdrop::new(&mut dice);
@@ -120,8 +121,9 @@ impl Scene {
         };
         THEMES[index % THEMES.len()](&mut stage);
         stage.fill(index);
+        stage.keep(composition.objects);
         let (size, objects, mut dice) = (stage.size, stage.objects, stage.dice);
-        let annotations = annotate(size, &objects, &mut dice);
+        let annotations = annotate(size, &objects, composition.sentences, &mut dice);
         // Ascending and not consecutive, as COCO's.
         let image_id = 1009 + 97 * index as i64 + dice.below(90) as i64;
         Self { image_id, size, annotations, objects, backdrop }
@@ -179,6 +181,22 @@ impl Stage {
     /// A radius between two fractions of the shorter side.
     fn radius(&mut self, low: f64, high: f64) -> f64 {
         self.dice.range(low, high) * self.unit
+    }
+
+    /// Takes away all objects but the first, and what was said of their relation to those.
+    fn keep(&mut self, count: usize) {
+        self.objects.truncate(count);
+        let is_gone = |relation: &Relation| match *relation {
+            Relation::Around(other)
+            | Relation::Inside(other)
+            | Relation::HiddenBy(other)
+            | Relation::InFrontOf(other)
+            | Relation::Touching(other) => other >= count,
+            Relation::CutOffAt(_) => false,
+        };
+        for object in &mut self.objects {
+            object.relation = object.relation.filter(|relation| !is_gone(relation));
+        }
     }
 
     /// Tops up with single objects; every ninth image gets a crowd.
@@ -299,7 +317,7 @@ fn split_in_two(stage: &mut Stage) {
 }
 
 /// Exact masks from front to back: an object shows where nothing in front of it does.
-fn annotate(size: Size, objects: &[Object], dice: &mut Dice) -> Vec<Annotation> {
+fn annotate(size: Size, objects: &[Object], said: Sentences, dice: &mut Dice) -> Vec<Annotation> {
     let mut in_front = Mask::empty(size);
     let mut masks = Vec::new();
     for object in objects.iter().rev() {
@@ -321,7 +339,10 @@ fn annotate(size: Size, objects: &[Object], dice: &mut Dice) -> Vec<Annotation> 
         let Some(bbox) = boxes[index] else { continue };
         let is_crowd = object.kind == Kind::Confetti;
         let speaks_of = !is_crowd && mask.area() >= 40 && 4 * mask.area() >= whole_area;
-        let sentences = |dice| sentence::of(objects, index, bbox, size, dice);
+        let sentences = |dice| match said {
+            Sentences::All => sentence::of(objects, index, bbox, size, dice),
+            Sentences::Plain => vec![sentence::plain(&objects[index])],
+        };
         annotations.push(Annotation {
             id: 0,
             category_id: object.kind.category_id(),

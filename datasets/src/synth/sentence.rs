@@ -51,6 +51,12 @@ pub(super) fn of(
         .collect()
 }
 
+/// What an object is and which, and nothing of where.
+pub(super) fn plain(object: &Object) -> Sentence {
+    let raw = format!("{}, {}", object.kind.noun(), object.color.name);
+    Sentence { id: 0, sent: clean(&raw), raw }
+}
+
 /// A capital and a full stop.
 fn polish(raw: &str) -> String {
     let mut chars = raw.chars();

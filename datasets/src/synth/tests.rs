@@ -167,3 +167,28 @@ fn the_readers_give_back_what_was_written() {
         assert!(overlaps >= 3, "overlapping polygons of one annotation");
     }
 }
+
+/// Fewer objects are the first of those that there would be, and nothing is said of others.
+#[test]
+fn simple_scenes_hold_few_objects_and_plain_words() {
+    let composition = Composition { objects: 2, sentences: Sentences::Plain };
+    let (few, all) = (compose_with(20, 42, &composition), compose(20, 42));
+    for (few, all) in few.iter().zip(&all) {
+        assert!((1..=2).contains(&few.annotations.len()), "{}", few.annotations.len());
+        assert_eq!((few.size, few.image_id > 0), (all.size, true));
+        assert_eq!(few.annotations[0].category, all.annotations[0].category);
+        for reference in few.annotations.iter().filter_map(|a| a.reference.as_ref()) {
+            assert_eq!(reference.sentences.len(), 1);
+            let raw = &reference.sentences[0].raw;
+            assert_eq!(raw.split(", ").count(), 2, "{raw}");
+        }
+    }
+    let composition = Composition { objects: 1, ..Composition::default() };
+    let scenes = compose_with(40, 42, &composition);
+    let said = scenes.iter().flat_map(|scene| &scene.annotations);
+    let said = said.filter_map(|a| a.reference.as_ref()).flat_map(|r| &r.sentences);
+    let others = ["around", "inside the", "hidden by", "in front of", "touching"];
+    for sentence in said {
+        assert!(!others.iter().any(|word| sentence.raw.contains(word)), "{}", sentence.raw);
+    }
+}

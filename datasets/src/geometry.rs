@@ -174,7 +174,7 @@ impl Geometry {
 
 impl Masks {
     /// A mask in one part.
-    fn whole(target: Mask) -> Self {
+    pub fn whole(target: Mask) -> Self {
         Self { target, overlap: None, ignore: None, parts: 1 }
     }
 }

@@ -216,6 +216,23 @@ impl<'a> Loader<'a> {
         Ok(self.keep(name, &shape, Form::Same, tensor))
     }
 
+    /// A tensor in f32, whatever the dtype of activations: few numbers that are used as they are.
+    ///
+    /// # Errors
+    /// As [`Loader::vector`].
+    pub fn exact<const D: usize>(
+        &mut self,
+        name: &str,
+        shape: [usize; D],
+    ) -> Result<Param<Tensor<D>>, Error> {
+        let Some(numbers) = self.numbers(name, &shape)? else {
+            return Ok(Param::from_tensor(Tensor::zeros([1; D], &self.placement.device)));
+        };
+        let options = (&self.placement.device, DType::F32);
+        let tensor = Tensor::from_data(TensorData::new(numbers, shape), options);
+        Ok(self.keep(name, &shape, Form::Same, tensor))
+    }
+
     /// The numbers of a parameter, in the memory of this machine; none where parameters are only
     /// listed.
     ///

@@ -9,8 +9,7 @@ use half::bf16;
 use rand_chacha::ChaCha8Rng;
 use rand_chacha::rand_core::{RngCore, SeedableRng};
 use safetensors::{Dtype, View};
-use segzero_model::checkpoint::Checkpoint;
-use segzero_model::qwen_vl::{Config, parameters};
+use segzero_model::checkpoint::{Checkpoint, Layout};
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 
@@ -39,28 +38,28 @@ pub struct Beginning {
     pub seed: u64,
 }
 
-/// Draws the weights of a Qwen-VL, and copies what else belongs to the model. Gives their number.
+/// Draws the weights of a network whose parameters have those canonical names and shapes, and copies what
+/// else belongs to the model. Gives their number.
 ///
 /// # Errors
 /// A disk that is full.
 pub fn begin(
-    config: &Config,
+    parameters: Vec<(String, Vec<usize>)>,
     from: &Path,
     out: &Path,
     beginning: &Beginning,
 ) -> Result<usize, TrainError> {
-    let parameters = parameters(config);
     let depth = |start: &str| {
         let is_residual = |(name, _): &&(String, Vec<usize>)| name.starts_with(start) && adds(name);
         parameters.iter().filter(is_residual).count().max(1) as f64
     };
-    let depths = [("visual.", depth("visual.")), ("model.", depth("model."))];
+    let depths = ["visual.", "model.", "image_encoder."].map(|start| (start, depth(start)));
     let count = parameters.iter().map(|(_, shape)| shape.iter().product::<usize>()).sum();
     let drawn = parameters.into_iter().map(|(name, shape)| {
         let depth = depths.iter().find(|(start, _)| name.starts_with(start));
         let scale = scale(&name, &shape, beginning, depth.map_or(1.0, |(_, depth)| *depth));
-        let seed = beginning.seed;
-        (name.clone(), Drawn { name, shape, scale, seed })
+        let (seed, drawn_as) = (beginning.seed, drawn_as(&name));
+        (name, Drawn { name: drawn_as, shape, scale, seed })
     });
     publish(from, out, drawn)?;
     Ok(count)
@@ -68,9 +67,30 @@ pub fn begin(
 
 /// Whether what a matrix gives is added to the residual stream.
 fn adds(name: &str) -> bool {
-    ["attn.proj.weight", "o_proj.weight", "down_proj.weight", "mlp.fc2.weight"]
-        .iter()
-        .any(|end| name.ends_with(end))
+    [
+        "attn.proj.weight",
+        "o_proj.weight",
+        "down_proj.weight",
+        "mlp.fc2.weight",
+        "mlp.layers.1.weight",
+    ]
+    .iter()
+    .any(|end| name.ends_with(end))
+}
+
+/// Between prompts and image SAM 2's keys begin as its queries are: what is at one place attends to what
+/// is there, and which prompt belongs to which part of the image need not be found out first.
+fn drawn_as(name: &str) -> String {
+    let is_across = name.contains(".cross_attn_") || name.contains(".final_attn_");
+    if is_across { name.replace(".k_proj.", ".q_proj.") } else { name.to_owned() }
+}
+
+/// Whether it is one of SAM 2's vectors for points, or of its decoder's own tokens.
+fn is_prompt(name: &str) -> bool {
+    let tokens = [".iou_token.weight", ".mask_tokens.weight", ".obj_score_token.weight"];
+    tokens.iter().any(|end| name.ends_with(end))
+        || name.contains(".point_embeddings.")
+        || name.contains(".not_a_point_embed.")
 }
 
 /// Constant or standard deviation.
@@ -88,6 +108,8 @@ fn scale(name: &str, shape: &[usize], beginning: &Beginning, depth: f64) -> Scal
     Scale::Normal(match name {
         "model.embed_tokens.weight" => beginning.embedding_std,
         "lm_head.weight" => beginning.head_std,
+        _ if name.ends_with("positional_encoding_gaussian_matrix") => 1.0,
+        _ if is_prompt(name) => beginning.embedding_std,
         _ if adds(name) => beginning.residual_gain / (inputs * depth).sqrt(),
         _ => beginning.gain / inputs.sqrt(),
     })
@@ -163,6 +185,10 @@ pub enum ExportDtype {
     F32,
 }
 
+/// What SAM 2 projects places by, and its second name: transformers draws what it does not find.
+const PLACES: &str = "shared_image_embedding.positional_embedding";
+const PLACES_OF_PROMPTS: &str = "prompt_encoder.shared_embedding.positional_embedding";
+
 /// Writes a model without what only training needs, with adapters, if any, in its weights. Gives the
 /// bytes of the weights.
 ///
@@ -179,7 +205,10 @@ pub fn export(
         Some(folder) => Some((Lora::open(folder)?, Checkpoint::open(folder.join(ADAPTER))?)),
         None => None,
     };
-    let mut weights = Vec::new();
+    // SAM 2 is published for transformers under its names; a Qwen-VL's are the same everywhere.
+    let is_sam2 = opened.views().any(|view| view.name.starts_with("sam_mask_decoder."));
+    let layout = if is_sam2 { Layout::Transformers } else { Layout::Published };
+    let mut weights: Vec<(String, Exported)> = Vec::new();
     let mut bytes = 0;
     for view in opened.views() {
         let mut numbers = view.to_f32()?;
@@ -194,8 +223,21 @@ pub fn export(
             }
         };
         bytes += data.len() as u64;
-        let shape = view.shape().to_vec();
-        weights.push((view.name.to_owned(), Exported { shape, data, dtype }));
+        let (name, shape) = (layout.on_disk(&view.name), view.shape().to_vec());
+        match weights.last_mut() {
+            // What has one name there is a row there.
+            Some((last, rows)) if *last == name => {
+                rows.shape[0] += shape[0];
+                rows.data.extend(data);
+            }
+            _ => {
+                if name == PLACES {
+                    let copy = Exported { shape: shape.clone(), data: data.clone(), dtype };
+                    weights.push((PLACES_OF_PROMPTS.to_owned(), copy));
+                }
+                weights.push((name, Exported { shape, data, dtype }));
+            }
+        }
     }
     publish(model, out, weights.into_iter())?;
     Ok(bytes)

@@ -14,6 +14,7 @@ mod gradients;
 mod item;
 mod lora;
 mod loss;
+pub mod mask;
 mod memory;
 mod optimizer;
 mod policy;

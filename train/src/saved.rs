@@ -10,11 +10,13 @@
 use std::fs;
 use std::path::{Path, PathBuf};
 
+use burn::module::Module;
+use burn::tensor::Device;
 use serde::{Deserialize, Serialize};
 
 use crate::error::TrainError;
 use crate::lora::{ADAPTER, Lora, is_adapter};
-use crate::trainer::Trainer;
+use crate::weights::Weights;
 
 /// Folder of the checkpoints in a run's.
 pub const CHECKPOINTS: &str = "checkpoints";
@@ -35,13 +37,14 @@ pub struct State {
 ///
 /// # Errors
 /// A disk that is full.
-pub fn save(
-    trainer: &Trainer,
+pub fn save<M: Module>(
+    weights: &Weights<M>,
+    step: u64,
     run: &Path,
     model: &Path,
     lora: Option<&Lora>,
 ) -> Result<PathBuf, TrainError> {
-    let folder = run.join(CHECKPOINTS).join(format!("step-{:06}", trainer.step()));
+    let folder = run.join(CHECKPOINTS).join(format!("step-{step:06}"));
     let incomplete = folder.with_extension("incomplete");
     let failed = |path: &Path| {
         let path = path.to_owned();
@@ -55,18 +58,18 @@ pub fn save(
     match lora {
         Some(lora) => {
             lora.save(&incomplete, &model.display().to_string())?;
-            trainer.weights().save(&incomplete.join(ADAPTER), is_adapter)?;
+            weights.save(&incomplete.join(ADAPTER), is_adapter)?;
         }
         None => {
             for file in side_files(model)? {
                 let name = file.file_name().unwrap_or_default();
                 fs::copy(&file, incomplete.join(name)).map_err(failed(&incomplete))?;
             }
-            trainer.weights().save(&incomplete.join(WEIGHTS), |_| true)?;
+            weights.save(&incomplete.join(WEIGHTS), |_| true)?;
         }
     }
-    trainer.weights().save_moments(&own.join(MOMENTS))?;
-    let state = State { step: trainer.step() };
+    weights.save_moments(&own.join(MOMENTS))?;
+    let state = State { step };
     let text = serde_json::to_string(&state).unwrap_or_default();
     fs::write(own.join(STATE), text).map_err(failed(&own))?;
     if folder.exists() {
@@ -116,13 +119,14 @@ pub fn last(run: &Path) -> Result<Option<(PathBuf, State)>, TrainError> {
     Ok(Some((path, read)))
 }
 
-/// Gives a trainer, whose weights are those of the checkpoint, the rest of what it was.
+/// Gives the weights of a checkpoint what the optimizer remembered of them.
 ///
 /// # Errors
 /// A checkpoint that is damaged.
-pub fn restore(trainer: &mut Trainer, checkpoint: &Path, state: State) -> Result<(), TrainError> {
-    let device = trainer.weights().network().placement().device.clone();
-    trainer.weights_mut().load_moments(&checkpoint.join(TRAINER).join(MOMENTS), &device)?;
-    trainer.resume_at(state.step);
-    Ok(())
+pub fn restore<M: Module>(
+    weights: &mut Weights<M>,
+    checkpoint: &Path,
+    device: &Device,
+) -> Result<(), TrainError> {
+    weights.load_moments(&checkpoint.join(TRAINER).join(MOMENTS), device)
 }

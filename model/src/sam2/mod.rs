@@ -27,6 +27,7 @@ mod tests;
 
 pub use config::{Config, Family};
 pub use config_json::{MODEL_TYPES, Release};
+pub use decoder::Predicted;
 pub use image::{Preprocessing, pixels};
 pub use model::{Decoded, Embedding, OF_VIDEO, Output, Sam2, parameters};
 pub use predictor::{Choice, Embedded, ImagePrompt, Predictor, PromptError, Segmented};

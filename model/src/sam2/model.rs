@@ -1,16 +1,16 @@
 //! SAM 2 on images: embedded once, asked often.
 
 use burn::module::{Module, Param};
-use burn::tensor::{DType, Device, Tensor};
+use burn::tensor::{DType, Device, Int, Tensor, TensorData};
 
 use super::config::Config;
-use super::decoder::{self, MaskDecoder, Projected};
+use super::decoder::{MaskDecoder, Predicted, Projected};
 use super::neck::Neck;
 use super::prompt::{Prompt, PromptEncoder};
 use super::trunk::Trunk;
 use crate::checkpoint::{Checkpoint, Error};
 use crate::layers::Kernel;
-use crate::load::{Loader, Placement};
+use crate::load::{Loader, Named, Placement};
 
 /// Objects that a GPU decodes together. The CPU takes one by one: its cache holds no more.
 const OBJECTS: usize = 16;
@@ -28,12 +28,15 @@ pub const OF_VIDEO: [&str; 8] = [
 ];
 
 /// The image predictor's network.
-#[derive(Debug)]
+#[derive(Module, Debug)]
 pub struct Sam2 {
     network: Network,
     /// Where the cells of the embedding are: `[1, cells, width]`.
+    #[module(skip)]
     places: Tensor<3>,
+    #[module(skip)]
     config: Config,
+    #[module(skip)]
     placement: Placement,
 }
 
@@ -118,11 +121,24 @@ impl Sam2 {
         config: Config,
         placement: Placement,
     ) -> Result<Self, Error> {
+        Ok(Self::load_named(checkpoint, config, placement)?.0)
+    }
+
+    /// As [`Sam2::load`], with the names of its tensors: what is to be trained.
+    ///
+    /// # Errors
+    /// As [`Sam2::load`].
+    pub fn load_named(
+        checkpoint: &Checkpoint,
+        config: Config,
+        placement: Placement,
+    ) -> Result<(Self, Vec<Named>), Error> {
         let mut loader = Loader::new(checkpoint, placement.clone());
         let network = Network::load(&mut loader, &config)?;
+        let named = loader.named().to_vec();
         loader.finish()?;
         let places = network.prompt.places((&placement.device, placement.dtype()));
-        Ok(Self { network, places, config, placement })
+        Ok((Self { network, places, config, placement }, named))
     }
 
     /// What it is made of.
@@ -191,46 +207,79 @@ impl Sam2 {
             ious: vec![0.0; prompts.len() * masks],
             object_scores: vec![0.0; prompts.len()],
         };
-        let tokens: Vec<Vec<f32>> =
-            prompts.iter().map(|prompt| self.network.prompt.tokens(prompt)).collect();
-        // Prompts of one length go together.
-        let mut order: Vec<usize> = (0..prompts.len()).collect();
-        order.sort_by_key(|&i| tokens[i].len());
-        let groups = order.chunk_by(|&a, &b| tokens[a].len() == tokens[b].len());
         let most = if self.placement.kernel() == Kernel::Cpu { 1 } else { OBJECTS };
-        for group in groups.flat_map(|group| group.chunks(most)) {
-            let together = self.together(&embedding, group, prompts, &tokens);
+        let asked: Vec<&Prompt> = prompts.iter().collect();
+        for group in by_length(&asked).iter().flat_map(|group| group.chunks(most)) {
+            let asked: Vec<&Prompt> = group.iter().map(|&i| &prompts[i]).collect();
+            let each = |x: Tensor<3>| {
+                let [_, cells, width] = x.dims();
+                x.expand([group.len(), cells, width])
+            };
+            let together = self.together(&embedding, &asked, each);
             decoded.put(group, self.choose(together, output));
         }
         decoded
     }
 
-    /// All masks of some of the prompts, all of one length.
+    /// All masks of objects in any of the embedded images, each with its image's number, as tensors
+    /// through which gradients flow; in the order of the prompts.
+    ///
+    /// # Panics
+    /// As [`Sam2::decode`], and if there are no prompts.
+    pub fn predict(&self, embedding: &Embedding, asked: &[(usize, Prompt)]) -> Predicted {
+        let prompts: Vec<&Prompt> = asked.iter().map(|(_, prompt)| prompt).collect();
+        let groups = by_length(&prompts);
+        let parts = groups.iter().map(|group| {
+            let prompts: Vec<&Prompt> = group.iter().map(|&i| prompts[i]).collect();
+            let images = group.iter().map(|&i| asked[i].0);
+            self.together(&embedding.select(&numbers(images, self.device())), &prompts, |x| x)
+        });
+        let parts: Vec<Predicted> = parts.collect();
+        let order = groups.concat();
+        let mut back = vec![0; order.len()];
+        for (at, &i) in order.iter().enumerate() {
+            back[i] = at;
+        }
+        let back = numbers(back.into_iter(), self.device());
+        let all = |part: fn(&Predicted) -> Tensor<2>| {
+            Tensor::cat(parts.iter().map(part).collect(), 0).select(0, back.clone())
+        };
+        let logits = Tensor::cat(parts.iter().map(|part| part.logits.clone()).collect(), 0);
+        Predicted {
+            logits: logits.select(0, back.clone()),
+            ious: all(|part| part.ious.clone()),
+            object_scores: all(|part| part.object_scores.clone()),
+        }
+    }
+
+    /// All masks of prompts of one length; `each` gives every prompt its image.
     fn together(
         &self,
         embedding: &Embedding,
-        group: &[usize],
-        prompts: &[Prompt],
-        tokens: &[Vec<f32>],
-    ) -> decoder::Output {
+        asked: &[&Prompt],
+        each: impl Fn(Tensor<3>) -> Tensor<3>,
+    ) -> Predicted {
         let options = (self.device(), self.dtype());
-        let width = self.config.neck.width;
-        let length = tokens[group[0]].len() / width;
-        let sparse: Vec<f32> = group.iter().flat_map(|&i| tokens[i].iter().copied()).collect();
-        let sparse = (length > 0).then(|| {
-            let shape = [group.len(), length, width];
-            Tensor::from_data(burn::tensor::TensorData::new(sparse, shape), options)
-        });
-        let asked: Vec<&Prompt> = group.iter().map(|&i| &prompts[i]).collect();
-        let image = embedding.image.clone() + self.network.prompt.dense(&asked, options);
-        let each = |x: Tensor<3>| {
-            let [_, cells, width] = x.dims();
-            x.expand([group.len(), cells, width])
-        };
+        let sparse = self.network.prompt.tokens(asked, options);
+        let image = embedding.image.clone() + self.network.prompt.dense(asked, options);
         let prepared =
             embedding.prepared.clone().filter(|_| asked.iter().all(|p| p.mask.is_none()));
-        let prepared = prepared.map(|prepared| prepared.map(each));
+        let prepared = prepared.map(|prepared| prepared.map(&each));
         let fine = embedding.fine.clone();
         self.network.decoder.forward(sparse, each(image), &self.places, fine, prepared)
     }
+}
+
+/// The numbers of prompts, those of one length together.
+fn by_length(prompts: &[&Prompt]) -> Vec<Vec<usize>> {
+    let mut order: Vec<usize> = (0..prompts.len()).collect();
+    order.sort_by_key(|&i| prompts[i].tokens());
+    let groups = order.chunk_by(|&a, &b| prompts[a].tokens() == prompts[b].tokens());
+    groups.map(<[usize]>::to_vec).collect()
+}
+
+fn numbers(of: impl Iterator<Item = usize>, device: &Device) -> Tensor<1, Int> {
+    let numbers: Vec<i32> = of.map(|number| number as i32).collect();
+    let count = numbers.len();
+    Tensor::from_data(TensorData::new(numbers, [count]), device)
 }

@@ -194,7 +194,7 @@ impl ImagePrompt {
     }
 
     /// The prompt in the frame of the network's square image. Operations are Meta's, in f32.
-    fn seen(&self, size: Size, side: usize) -> Prompt {
+    pub fn seen(&self, size: Size, side: usize) -> Prompt {
         let x = |x: f32| x / size.width as f32 * side as f32;
         let y = |y: f32| y / size.height as f32 * side as f32;
         Prompt {

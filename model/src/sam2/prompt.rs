@@ -3,8 +3,8 @@
 
 use std::f64::consts::TAU;
 
-use burn::module::Module;
-use burn::tensor::{DType, Device, Tensor, TensorData};
+use burn::module::{Module, Param};
+use burn::tensor::{DType, Device, Int, Tensor, TensorData};
 
 use super::config::Config;
 use crate::checkpoint::Error;
@@ -13,6 +13,8 @@ use crate::load::Loader;
 
 /// ε of the norms between the convolutions.
 const NORM_EPSILON: f64 = 1e-6;
+/// The vector of what is no point, behind those of points.
+const NOT_A_POINT: i32 = 4;
 
 /// What is asked of the network for one object. Coordinates are (x, y) in pixels of the image as the
 /// network sees it, whose pixels have whole numbers as their corners of least x and y.
@@ -25,6 +27,14 @@ pub struct Prompt {
     /// Logits of a mask of [`Config::mask_side`] squared numbers, row by row, as a former answer gave
     /// them.
     pub mask: Option<Vec<f32>>,
+}
+
+impl Prompt {
+    /// How many tokens it becomes.
+    pub(super) fn tokens(&self) -> usize {
+        let places = self.points.len() + 2 * usize::from(self.bbox.is_some());
+        if places == 0 { 0 } else { places + 1 }
+    }
 }
 
 /// What a point says.
@@ -40,22 +50,24 @@ pub enum PointLabel {
 #[derive(Module, Debug)]
 pub struct PromptEncoder {
     mask: MaskEncoder,
+    /// Background, foreground, a box's first and second corner: `[1, width]` each.
+    points: [Param<Tensor<2>>; 4],
+    not_a_point: Param<Tensor<2>>,
+    no_mask: Param<Tensor<2>>,
+    /// What places are projected by, `[2, width / 2]`; it was drawn and stays.
+    gaussian: Param<Tensor<2>>,
     #[module(skip)]
-    embeddings: Embeddings,
+    projection: Projection,
     side: usize,
     grid: usize,
 }
 
-/// Vectors of `width` numbers.
+/// From places to vectors of `width` numbers.
 #[derive(Clone, Debug, Default)]
-struct Embeddings {
+struct Projection {
     width: usize,
     /// `[2, width / 2]`.
     gaussian: Vec<f32>,
-    /// Background, foreground, a box's first and second corner.
-    points: [Vec<f32>; 4],
-    not_a_point: Vec<f32>,
-    no_mask: Vec<f32>,
 }
 
 #[derive(Module, Debug)]
@@ -73,57 +85,75 @@ impl PromptEncoder {
     /// Where a parameter is missing or of another shape.
     pub fn load(loader: &mut Loader, name: &str, config: &Config) -> Result<Self, Error> {
         let width = config.neck.width;
-        let mut numbers = |part: &str, shape: [usize; 2]| {
-            Ok(loader.numbers(&format!("{name}.{part}"), &shape)?.unwrap_or_default())
-        };
-        let mut point = |i: usize| numbers(&format!("point_embeddings.{i}.weight"), [1, width]);
+        let mut exact =
+            |part: &str, shape: [usize; 2]| loader.exact(&format!("{name}.{part}"), shape);
+        let mut point = |i: usize| exact(&format!("point_embeddings.{i}.weight"), [1, width]);
         let points = [point(0)?, point(1)?, point(2)?, point(3)?];
-        let gaussian = "pe_layer.positional_encoding_gaussian_matrix";
-        let embeddings = Embeddings {
-            width,
+        let gaussian = exact("pe_layer.positional_encoding_gaussian_matrix", [2, width / 2])?;
+        let numbers = gaussian.val().into_data().try_into_vec().unwrap_or_default();
+        let (side, grid) = (config.image_size, config.grid());
+        Ok(Self {
             points,
-            gaussian: numbers(gaussian, [2, width / 2])?,
-            not_a_point: numbers("not_a_point_embed.weight", [1, width])?,
-            no_mask: numbers("no_mask_embed.weight", [1, width])?,
-        };
-        let name = format!("{name}.mask_downscaling");
-        let mask = MaskEncoder::load(loader, &name, config)?;
-        Ok(Self { mask, embeddings, side: config.image_size, grid: config.grid() })
+            not_a_point: exact("not_a_point_embed.weight", [1, width])?,
+            no_mask: exact("no_mask_embed.weight", [1, width])?,
+            gaussian,
+            projection: Projection { width, gaussian: numbers },
+            mask: MaskEncoder::load(loader, &format!("{name}.mask_downscaling"), config)?,
+            side,
+            grid,
+        })
     }
 
-    /// Tokens of a prompt, one after another: the corners of the box, the points, and one that says
-    /// that there are no more; none where nothing is asked.
-    pub(super) fn tokens(&self, prompt: &Prompt) -> Vec<f32> {
-        let corners =
-            prompt.bbox.iter().flat_map(|&[x1, y1, x2, y2]| [([x1, y1], 2), ([x2, y2], 3)]);
-        let points = prompt.points.iter().map(|&(at, label)| (at, label as usize));
-        let mut tokens = Vec::new();
-        for (at, kind) in corners.chain(points) {
-            let side = self.side as f64;
-            let place = self.embeddings.place(at.map(|at| (f64::from(at) + 0.5) / side));
-            tokens.extend(place.iter().zip(&self.embeddings.points[kind]).map(|(a, b)| a + b));
+    /// Tokens of prompts of one length, `[prompts, tokens, width]`: the corners of the box, the points,
+    /// and one that says that there are no more; none where nothing is asked.
+    pub(super) fn tokens(
+        &self,
+        prompts: &[&Prompt],
+        (device, dtype): (&Device, DType),
+    ) -> Option<Tensor<3>> {
+        let length = prompts.first().map_or(0, |prompt| prompt.tokens());
+        if length == 0 {
+            return None;
         }
-        if !tokens.is_empty() {
-            tokens.extend(&self.embeddings.not_a_point);
+        let side = self.side as f64;
+        let (mut places, mut kinds) = (Vec::new(), Vec::new());
+        for prompt in prompts {
+            let corners =
+                prompt.bbox.iter().flat_map(|&[x1, y1, x2, y2]| [([x1, y1], 2), ([x2, y2], 3)]);
+            let points = prompt.points.iter().map(|&(at, label)| (at, label as i32));
+            for (at, kind) in corners.chain(points) {
+                let place = at.map(|at| (f64::from(at) + 0.5) / side);
+                places.extend(self.projection.place(place));
+                kinds.push(kind);
+            }
+            places.resize(places.len() + self.projection.width, 0.0);
+            kinds.push(NOT_A_POINT);
         }
-        tokens
+        let shape = [prompts.len(), length, self.projection.width];
+        let count = kinds.len();
+        let kinds = Tensor::<1, Int>::from_data(TensorData::new(kinds, [count]), device);
+        let vectors = self.points.iter().chain([&self.not_a_point]).map(Param::val);
+        let vectors = Tensor::cat(vectors.collect(), 0).select(0, kinds).reshape(shape);
+        let places = Tensor::from_data(TensorData::new(places, shape), (device, DType::F32));
+        let tokens = vectors + places;
+        Some(if dtype == DType::F32 { tokens } else { tokens.cast(dtype) })
     }
 
     /// Where the cells of the image embedding are: `[1, cells, width]`.
     pub(super) fn places(&self, options: (&Device, DType)) -> Tensor<3> {
         let cell = |i: usize| (i as f64 + 0.5) / self.grid as f64;
         let cells = (0..self.grid * self.grid).map(|i| [cell(i % self.grid), cell(i / self.grid)]);
-        let places: Vec<f32> = cells.flat_map(|at| self.embeddings.place(at)).collect();
-        let shape = [1, self.grid * self.grid, self.embeddings.width];
+        let places: Vec<f32> = cells.flat_map(|at| self.projection.place(at)).collect();
+        let shape = [1, self.grid * self.grid, self.projection.width];
         Tensor::from_data(TensorData::new(places, shape), options)
     }
 
     /// What is added to the image embedding: `[1, 1, width]` where no prompt has a mask, else
     /// `[prompts, cells, width]`.
     pub(super) fn dense(&self, prompts: &[&Prompt], options: (&Device, DType)) -> Tensor<3> {
-        let (width, cells) = (self.embeddings.width, self.grid * self.grid);
-        let none = TensorData::new(self.embeddings.no_mask.clone(), [1, 1, width]);
-        let none: Tensor<3> = Tensor::from_data(none, options);
+        let (width, cells) = (self.projection.width, self.grid * self.grid);
+        let none: Tensor<3> = self.no_mask.val().unsqueeze();
+        let none = if options.1 == DType::F32 { none } else { none.cast(options.1) };
         if prompts.iter().all(|prompt| prompt.mask.is_none()) {
             return none;
         }
@@ -139,7 +169,7 @@ impl PromptEncoder {
     }
 }
 
-impl Embeddings {
+impl Projection {
     /// Sines and cosines of a place (x, y) in the unit square, as f64 rounds them.
     fn place(&self, [x, y]: [f64; 2]) -> Vec<f32> {
         let half = self.width / 2;

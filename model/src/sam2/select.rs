@@ -1,9 +1,9 @@
 //! Which of an object's masks are given out.
 
-use burn::tensor::{DType, FloatDType, Tensor};
+use burn::tensor::{DType, FloatDType, Int, Tensor};
 
 use super::config::Stability;
-use super::decoder;
+use super::decoder::Predicted;
 use super::model::{Decoded, Embedding, Output, Sam2};
 
 /// All masks of some objects, in the memory of this machine.
@@ -17,7 +17,7 @@ pub(super) struct Masks {
 
 impl Sam2 {
     /// Leaves out the masks that are not asked for.
-    pub(super) fn choose(&self, all: decoder::Output, output: Output) -> Masks {
+    pub(super) fn choose(&self, all: Predicted, output: Output) -> Masks {
         let [_, masks, pixels] = all.logits.dims();
         let object_scores = numbers(all.object_scores);
         let others = masks - 1;
@@ -55,6 +55,14 @@ fn single(first: &[f32], ious: &[f32], stability: Option<Stability>) -> usize {
 }
 
 impl Embedding {
+    /// Those of some of its images, one after another.
+    pub(super) fn select(&self, images: &Tensor<1, Int>) -> Self {
+        let fine = self.fine.clone().map(|level| level.select(0, images.clone()));
+        let prepared = self.prepared.clone();
+        let prepared = prepared.map(|prepared| prepared.map(|x| x.select(0, images.clone())));
+        Self { image: self.image.clone().select(0, images.clone()), fine, prepared }
+    }
+
     /// That of one of its images.
     pub(super) fn of(&self, image: usize) -> Self {
         let fine = self.fine.clone().map(|level| level.narrow(0, image, 1));

@@ -5,8 +5,7 @@ use std::process::ExitCode;
 
 use segzero_train::{ADAPTER_CONFIG, ExportDtype, export};
 
-use super::run::base_of;
-
+use super::folder::{base_of, chosen};
 use crate::failure::Failure;
 use crate::output::print;
 
@@ -27,7 +26,7 @@ pub struct Args {
 
 /// Runs the command.
 pub fn run(args: Args) -> Result<ExitCode, Failure> {
-    let checkpoint = super::run::chosen(&args.checkpoint)?;
+    let checkpoint = chosen(&args.checkpoint)?;
     let bytes = match checkpoint.join(ADAPTER_CONFIG).is_file() {
         true => {
             let base = base_of(&checkpoint)?;

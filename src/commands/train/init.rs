@@ -1,9 +1,9 @@
 //! `segzero train init`: weights to begin with.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
-use segzero_model::qwen_vl::Config;
+use segzero_model::{qwen_vl, sam2};
 use segzero_train::{Beginning, begin};
 
 use crate::failure::Failure;
@@ -24,8 +24,21 @@ pub struct Args {
 
 /// Runs the command.
 pub fn run(args: Args) -> Result<ExitCode, Failure> {
-    let config = Config::open(&args.config)?;
-    let count = begin(&config, &args.config, &args.out, &args.beginning)?;
+    let parameters = match model_type(&args.config).as_deref() {
+        Some(name) if sam2::MODEL_TYPES.contains(&name) => {
+            sam2::parameters(&sam2::Config::open(&args.config)?)
+        }
+        // Whatever else there is, the reader of Qwen-VL says what is wrong with it.
+        _ => qwen_vl::parameters(&qwen_vl::Config::open(&args.config)?),
+    };
+    let count = begin(parameters, &args.config, &args.out, &args.beginning)?;
     print(&format!("{}: {count} numbers\n", args.out.display()))?;
     Ok(ExitCode::SUCCESS)
+}
+
+/// What `config.json` says that the model is.
+fn model_type(folder: &Path) -> Option<String> {
+    let text = std::fs::read(folder.join("config.json")).ok()?;
+    let config: serde_json::Value = serde_json::from_slice(&text).ok()?;
+    Some(config["model_type"].as_str()?.to_owned())
 }

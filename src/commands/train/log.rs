@@ -9,7 +9,7 @@ use segzero_train::{Figures, Sampled};
 use serde::Serialize;
 use serde_json::Value;
 
-use super::run::could_not_write;
+use super::folder::could_not_write;
 use crate::failure::Failure;
 
 const LOG: &str = "log.jsonl";

@@ -1,8 +1,10 @@
 //! `segzero train`: models that learn. What is interrupted goes on as if nothing had happened.
 
 mod export;
+mod folder;
 mod init;
 mod log;
+mod mask;
 mod memory;
 mod run;
 mod settings;
@@ -26,6 +28,8 @@ enum What {
     Sft(Box<settings::SftArgs>),
     /// Let a model answer, and move it towards the answers that earn more: Seg-Zero's training.
     Grpo(Box<settings::GrpoArgs>),
+    /// Teach a SAM 2 the masks of a data set, by prompts drawn from them.
+    Mask(Box<mask::Args>),
     /// Weights to begin with, for an architecture that nobody has trained.
     Init(init::Args),
     /// A trained model as it is published: in 16 bits, without what only training needs.
@@ -37,6 +41,7 @@ pub fn run(args: Args) -> Result<ExitCode, Failure> {
     match args.what {
         What::Sft(args) => run::sft(*args),
         What::Grpo(args) => run::grpo(*args),
+        What::Mask(args) => mask::run(*args),
         What::Init(args) => init::run(args),
         What::Export(args) => export::run(args),
     }

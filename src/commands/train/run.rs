@@ -1,6 +1,5 @@
 //! The loop of both trainings: steps, log, checkpoints, validation.
 
-use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::time::Instant;
@@ -17,9 +16,9 @@ use segzero_train::{
     Reference, Row, Sampled, SftOptions, Trainer, estimate, export, is_adapter, last, restore,
     rows_of, save, without_adapters,
 };
-use serde::Serialize;
 use serde_json::{Value, json};
 
+use super::folder::{self, agree};
 use super::log::Log;
 use super::memory;
 use super::settings::{Common, Compute, GrpoArgs, SftArgs};
@@ -31,8 +30,6 @@ use crate::progress::Verbosity;
 use crate::reasoner::Prompting;
 use crate::source_args::{SourceArgs, Wanted};
 
-const SETTINGS: &str = "run.json";
-const BEST: &str = "best.json";
 const VALIDATION: &str = "validation";
 
 /// Runs `segzero train sft`.
@@ -161,7 +158,9 @@ impl<'a> Run<'a> {
         };
         let mut trainer = Trainer::new(network, named, trains, moving, common.policy());
         if let Some((path, state)) = &found {
-            restore(&mut trainer, path, *state)?;
+            let device = trainer.weights().network().placement().device.clone();
+            restore(trainer.weights_mut(), path, &device)?;
+            trainer.resume_at(state.step);
             report(format_args!("goes on behind step {}", state.step));
         }
         let steps = moving.steps;
@@ -249,9 +248,9 @@ impl<'a> Run<'a> {
             view.step(done, &figures);
             if done.is_multiple_of(self.common.save_steps) || done == self.steps {
                 let (out, lora) = (&self.common.out, self.lora.as_ref());
-                let path = save(&self.trainer, out, &self.model, lora)?;
+                let path = save(self.trainer.weights(), done, out, &self.model, lora)?;
                 self.validate(&path, &mut log, &mut figures, &view)?;
-                self.thin_out(&path)?;
+                folder::thin_out(out, &path, self.common.save_total_limit)?;
             }
             log.step(done, &figures, &sampled)?;
         }
@@ -310,39 +309,7 @@ impl<'a> Run<'a> {
         if step == 0 {
             log.step(0, figures, &[])?;
         }
-        let best = self.common.out.join(BEST);
-        let known =
-            fs::read(&best).ok().and_then(|text| serde_json::from_slice::<Best>(&text).ok());
-        if known.is_none_or(|known| worth.giou > known.giou) {
-            let name = checkpoint.file_name().unwrap_or_default().to_string_lossy().into_owned();
-            write_json(&best, &Best { step, checkpoint: name, giou: worth.giou })?;
-        }
-        Ok(())
-    }
-
-    /// Removes checkpoints beyond those that are kept.
-    fn thin_out(&self, newest: &Path) -> Result<(), Failure> {
-        if self.common.save_total_limit == 0 {
-            return Ok(());
-        }
-        let Some(folder) = newest.parent() else { return Ok(()) };
-        let best = fs::read(self.common.out.join(BEST)).ok();
-        let best = best.and_then(|text| serde_json::from_slice::<Best>(&text).ok());
-        let is_best = |path: &Path| {
-            let name = path.file_name().unwrap_or_default().to_string_lossy();
-            best.as_ref().is_some_and(|best| best.checkpoint == name)
-        };
-        let entries = fs::read_dir(folder).map_err(|e| could_not_write(folder, e))?;
-        let mut found: Vec<PathBuf> = entries
-            .filter_map(|entry| Some(entry.ok()?.path()))
-            .filter(|path| !is_best(path))
-            .collect();
-        found.sort();
-        let surplus = found.len().saturating_sub(self.common.save_total_limit);
-        for path in &found[..surplus] {
-            fs::remove_dir_all(path).map_err(|e| could_not_write(path, e))?;
-        }
-        Ok(())
+        folder::note(&self.common.out, step, checkpoint, worth.giou)
     }
 }
 
@@ -375,85 +342,4 @@ fn placement(common: &Common) -> Result<Placement, Failure> {
         Compute::Bf16 => packed::Format::Bf16,
     };
     Ok(Placement { packs: false, ..common.device.place(format)? })
-}
-
-/// The best checkpoint so far.
-#[derive(serde::Serialize, serde::Deserialize)]
-struct Best {
-    step: u64,
-    checkpoint: String,
-    giou: f64,
-}
-
-/// Settings of a run must be those that it began with.
-fn agree(out: &Path, about: &Value) -> Result<(), Failure> {
-    let path = out.join(SETTINGS);
-    let about = json!({ "segzero": env!("CARGO_PKG_VERSION"), "run": about });
-    let Ok(text) = fs::read(&path) else {
-        fs::create_dir_all(out).map_err(|error| could_not_write(out, error))?;
-        return write_json(&path, &about);
-    };
-    let known: Value = serde_json::from_slice(&text)
-        .map_err(|error| Failure::new(format_args!("`{}` is damaged: {error}", path.display())))?;
-    for key in ["training", "settings", "moving", "rewards", "thinking", "model"] {
-        let (before, now) = (&known["run"][key], &about["run"][key]);
-        if before != now {
-            return Err(Failure::new(format_args!(
-                "`{}` was begun with other settings: `{key}` is {before}, not {now}",
-                out.display()
-            ))
-            .hint("go on with the same flags, or choose another folder"));
-        }
-    }
-    Ok(())
-}
-
-/// The folder of the model that a checkpoint's adapters are for.
-///
-/// # Errors
-/// A checkpoint that does not say so, or a model that is not there.
-pub fn base_of(checkpoint: &Path) -> Result<PathBuf, Failure> {
-    let path = checkpoint.join(ADAPTER_CONFIG);
-    let text = fs::read(&path).map_err(|error| {
-        Failure::new(format_args!("could not read `{}`: {error}", path.display()))
-    })?;
-    let config: Value = serde_json::from_slice(&text)
-        .map_err(|error| Failure::new(format_args!("`{}` is damaged: {error}", path.display())))?;
-    let Some(base) = config["base_model_name_or_path"].as_str() else {
-        let path = path.display();
-        return Err(Failure::new(format_args!("`{path}` has no `base_model_name_or_path`")));
-    };
-    model_source::resolve(base, Freshness::Cached, Verbosity::Normal)
-}
-
-/// The checkpoint that a folder means: itself, or the best or else the last of a run.
-///
-/// # Errors
-/// A folder without either.
-pub fn chosen(folder: &Path) -> Result<PathBuf, Failure> {
-    if ["config.json", ADAPTER_CONFIG].iter().any(|name| folder.join(name).is_file()) {
-        return Ok(folder.to_owned());
-    }
-    let best = fs::read(folder.join(BEST)).ok();
-    let best = best.and_then(|text| serde_json::from_slice::<Best>(&text).ok());
-    let best = best.map(|best| folder.join(segzero_train::CHECKPOINTS).join(best.checkpoint));
-    if let Some(best) = best.filter(|best| best.is_dir()) {
-        return Ok(best);
-    }
-    match last(folder)? {
-        Some((path, _)) => Ok(path),
-        None => Err(Failure::new(format_args!("there is no checkpoint in `{}`", folder.display()))
-            .hint("give a run of `segzero train`, or one of its checkpoints")),
-    }
-}
-
-fn write_json(path: &Path, value: &impl Serialize) -> Result<(), Failure> {
-    let text = serde_json::to_string_pretty(value).map_err(Failure::new)?;
-    segzero_reports::write_whole(path, |file| file.write_all(text.as_bytes()))
-        .map_err(|error| could_not_write(path, error))
-}
-
-/// A file that could not be written, and why.
-pub fn could_not_write(path: &Path, error: std::io::Error) -> Failure {
-    Failure::new(format_args!("could not write `{}`: {error}", path.display()))
 }

@@ -352,7 +352,7 @@ impl GrpoArgs {
 }
 
 /// A device by its name.
-mod device {
+pub mod device {
     use segzero_model::device::DeviceName;
     use serde::{Deserialize, Deserializer, Serializer, de};
 

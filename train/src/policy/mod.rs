@@ -300,7 +300,8 @@ struct ReadAll {
     live: Option<(Tensor<3>, Reading)>,
 }
 
-struct Freeze<'a>(&'a BTreeSet<ParamId>);
+/// Leaves parameters without gradients.
+pub(crate) struct Freeze<'a>(pub(crate) &'a BTreeSet<ParamId>);
 
 impl ModuleMapper for Freeze<'_> {
     fn map_float<const D: usize>(&mut self, param: Param<Tensor<D>>) -> Param<Tensor<D>> {

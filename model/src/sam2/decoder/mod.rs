@@ -23,8 +23,8 @@ struct Mlp {
 /// The mask decoder.
 #[derive(Module, Debug)]
 pub struct MaskDecoder {
-    /// One token for the object's score, one for IoU, and one for each mask: `[1, tokens, width]`.
-    tokens: Param<Tensor<3>>,
+    /// One token for the object's score, one for IoU, and one for each mask: `[tokens, width]` each.
+    tokens: [Param<Tensor<2>>; 3],
     transformer: TwoWay,
     upscale: Upscale,
     /// From each mask's token to what its pixels are multiplied by.
@@ -35,8 +35,9 @@ pub struct MaskDecoder {
     fine: [Linear; 2],
 }
 
-/// What the decoder says of each object, for all of its mask tokens.
-pub(super) struct Output {
+/// What the decoder says of each object, for all of its mask tokens: the single mask first.
+#[derive(Clone, Debug)]
+pub struct Predicted {
     /// `[objects, masks, side x side]`.
     pub logits: Tensor<3>,
     /// `[objects, masks]`, from 0 to 1.
@@ -54,15 +55,10 @@ impl MaskDecoder {
         let width = config.neck.width;
         let masks = config.decoder.multimasks + 1;
         let mut token = |part: &str, count: usize| {
-            let name = format!("{name}.{part}.weight");
-            let tokens = loader.tensor(&name, [count, width])?.val();
-            Ok::<Tensor<3>, Error>(tokens.unsqueeze_dim(0))
+            loader.tensor(&format!("{name}.{part}.weight"), [count, width])
         };
-        let tokens = vec![
-            token("obj_score_token", 1)?,
-            token("iou_token", 1)?,
-            token("mask_tokens", masks)?,
-        ];
+        let tokens =
+            [token("obj_score_token", 1)?, token("iou_token", 1)?, token("mask_tokens", masks)?];
         let hyper = |i: usize| {
             let name = format!("{name}.output_hypernetworks_mlps.{i}");
             Mlp::load(loader, &name, &[width, width, width, width / 8])
@@ -77,7 +73,7 @@ impl MaskDecoder {
         };
         let fine = [fine("conv_s0", width / 8)?, fine("conv_s1", width / 4)?];
         Ok(Self {
-            tokens: Param::from_tensor(Tensor::cat(tokens, 1)),
+            tokens,
             transformer: TwoWay::load(loader, &format!("{name}.transformer"), config)?,
             upscale: Upscale::load(loader, &format!("{name}.output_upscaling"), config)?,
             hyper,
@@ -102,8 +98,8 @@ impl MaskDecoder {
     }
 
     /// Masks of objects whose prompts are `[objects, tokens, width]`, in an image `[objects, cells,
-    /// width]` to which their masks were added; `fine` is [`MaskDecoder::narrow`] of one image,
-    /// and `prepared` is of the image where it is at hand.
+    /// width]` to which their masks were added; `fine` is [`MaskDecoder::narrow`] of their images,
+    /// or of the one of all, and `prepared` is of the image where it is at hand.
     pub(super) fn forward(
         &self,
         prompts: Option<Tensor<3>>,
@@ -111,9 +107,10 @@ impl MaskDecoder {
         places: &Tensor<3>,
         fine: [Tensor<4>; 2],
         prepared: Option<Projected>,
-    ) -> Output {
+    ) -> Predicted {
         let [objects, _, width] = image.dims();
-        let own = self.tokens.val();
+        let own = Tensor::cat(self.tokens.iter().map(Param::val).collect(), 0);
+        let own: Tensor<3> = own.unsqueeze();
         let count = own.dims()[1];
         let own = own.expand([objects, count, width]);
         let tokens = match prompts {
@@ -125,7 +122,7 @@ impl MaskDecoder {
         let hyper = self.hyper.iter().enumerate().map(|(i, mlp)| mlp.forward(token(2 + i)));
         let hyper = Tensor::cat(hyper.collect(), 1);
         let ious = burn::tensor::activation::sigmoid(self.iou.forward(token(1)));
-        Output {
+        Predicted {
             logits: self.upscale.masks(image, fine, hyper),
             ious: ious.squeeze_dim(1),
             object_scores: self.object_score.forward(token(0)).squeeze_dim(1),

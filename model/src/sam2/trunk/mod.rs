@@ -5,7 +5,7 @@ mod cpu;
 mod patches;
 mod position;
 
-use burn::module::{Module, Param};
+use burn::module::Module;
 use burn::tensor::{Tensor, TensorData};
 
 use super::config::Hiera;
@@ -15,13 +15,13 @@ use crate::load::Loader;
 use block::{Block, Form};
 use cpu::Run;
 use patches::Patches;
+use position::Position;
 
 /// The trunk of the image encoder.
 #[derive(Module, Debug)]
 pub struct Trunk {
     patch_embed: Linear,
-    /// `[1, tokens, width]`, what the two published embeddings of places come to.
-    position: Param<Tensor<3>>,
+    position: Position,
     blocks: Vec<Block>,
     /// How many blocks each stage has.
     #[module(skip)]
@@ -53,13 +53,12 @@ impl Trunk {
         let patch_embed =
             Linear::load_convolution(loader, &format!("{name}.patch_embed.proj"), &kernel)?;
         let grid = patches.grid(image_size);
-        let position = position::load(loader, name, config, grid)?;
+        let position = Position::load(loader, name, config, grid)?;
         let block =
             |(i, form): (usize, &Form)| Block::load(loader, &format!("{name}.blocks.{i}"), form);
         let blocks = Form::all(config).iter().enumerate().map(block).collect::<Result<_, _>>()?;
         let stages = config.stages.map(|stage| stage.blocks);
         let kernel = loader.placement().kernel();
-        let position = Param::from_tensor(position);
         Ok(Self { patch_embed, position, blocks, stages, patches, kernel })
     }
 
@@ -69,7 +68,7 @@ impl Trunk {
         let [images, side, _, _] = pixels.dims();
         let grid = self.patches.grid(side);
         let patches = self.patches.of(self.kernel, pixels);
-        let tokens = self.patch_embed.forward(patches) + self.position.val();
+        let tokens = self.patch_embed.forward(patches) + self.position.forward();
         let width = tokens.dims()[2];
         let mut x = tokens.reshape([images, grid, grid, width]);
         let on_cpu: Option<Vec<Run>> = self.blocks.iter().map(Run::new).collect();

@@ -1,6 +1,7 @@
 //! Where tokens are: a coarse map of the whole image, enlarged, and a map of one window, repeated.
 
-use burn::tensor::{Tensor, TensorData};
+use burn::module::{Module, Param};
+use burn::tensor::{DType, Tensor, TensorData};
 use rayon::prelude::*;
 
 use super::Hiera;
@@ -10,23 +11,97 @@ use crate::load::Loader;
 /// The steepness of the bicubic kernel, as torch's `interpolate` has it.
 const A: f64 = -0.75;
 
-/// `[1, grid x grid, width]`: what is added to tokens, computed once.
-pub(super) fn load(
-    loader: &mut Loader,
-    name: &str,
-    config: &Hiera,
+/// What is added to tokens.
+#[derive(Module, Debug)]
+pub(super) struct Position {
+    /// `[1, width, rows, columns]`.
+    coarse: Param<Tensor<4>>,
+    /// `[1, width, window, window]`.
+    near: Param<Tensor<4>>,
     grid: usize,
-) -> Result<Tensor<3>, Error> {
-    let (width, window) = (config.stages[0].width, config.stages[0].window);
-    let [rows, columns] = config.background;
-    let coarse = loader.numbers(&format!("{name}.pos_embed"), &[1, width, rows, columns])?;
-    let name = format!("{name}.pos_embed_window");
-    let near = loader.numbers(&name, &[1, width, window, window])?;
-    let placement = loader.placement();
-    let options = (&placement.device, placement.dtype());
-    let (Some(coarse), Some(near)) = (coarse, near) else {
-        return Ok(Tensor::zeros([1, 1, 1], options));
-    };
+    #[module(skip)]
+    way: Way,
+}
+
+/// How both become `[1, grid x grid, width]`.
+#[derive(Clone, Debug)]
+enum Way {
+    /// They did, once: nobody trains them.
+    Known(Tensor<3>),
+    /// By the matrix that enlarges the coarse map, `[grid x grid, rows x columns]`; the result in a
+    /// dtype.
+    Enlarging(Tensor<2>, DType),
+}
+
+impl Position {
+    /// Loads `{name}.pos_embed` and `{name}.pos_embed_window`.
+    ///
+    /// # Errors
+    /// Where one is missing or of another shape.
+    pub fn load(
+        loader: &mut Loader,
+        name: &str,
+        config: &Hiera,
+        grid: usize,
+    ) -> Result<Self, Error> {
+        let (width, window) = (config.stages[0].width, config.stages[0].window);
+        let [rows, columns] = config.background;
+        let coarse = loader.exact(&format!("{name}.pos_embed"), [1, width, rows, columns])?;
+        let near = loader.exact(&format!("{name}.pos_embed_window"), [1, width, window, window])?;
+        let placement = loader.placement();
+        let device = &placement.device;
+        let way = if coarse.val().dims()[1] != width {
+            // Parameters are listed only.
+            Way::Known(Tensor::zeros([1, 1, 1], device))
+        } else if placement.packs {
+            let known = enlarged(&coarse.val(), &near.val(), grid);
+            let known = TensorData::new(known, [1, grid * grid, width]);
+            Way::Known(Tensor::from_data(known, (device, placement.dtype())))
+        } else {
+            let shape = [grid * grid, rows * columns];
+            let matrix = TensorData::new(matrix([rows, columns], grid), shape);
+            Way::Enlarging(Tensor::from_data(matrix, (device, DType::F32)), placement.dtype())
+        };
+        Ok(Self { coarse, near, grid, way })
+    }
+
+    /// `[1, grid x grid, width]`.
+    pub fn forward(&self) -> Tensor<3> {
+        let (matrix, dtype) = match &self.way {
+            Way::Known(position) => return position.clone(),
+            Way::Enlarging(matrix, dtype) => (matrix.clone(), *dtype),
+        };
+        let [_, width, rows, columns] = self.coarse.val().dims();
+        let coarse = self.coarse.val().reshape([width, rows * columns]).transpose();
+        let window = self.near.val().dims()[2];
+        let near = self.near.val().permute([0, 2, 3, 1]);
+        let across = near.repeat_dim(2, self.grid / window).repeat_dim(1, self.grid / window);
+        let position = matrix.matmul(coarse) + across.reshape([self.grid * self.grid, width]);
+        let position = if dtype == DType::F32 { position } else { position.cast(dtype) };
+        position.unsqueeze()
+    }
+}
+
+/// The matrix that enlarges a map of that size.
+fn matrix([rows, columns]: [usize; 2], grid: usize) -> Vec<f32> {
+    let (down, across) = (taps(rows, grid), taps(columns, grid));
+    let mut out = vec![0.0f64; grid * grid * rows * columns];
+    for (place, out) in out.chunks_exact_mut(rows * columns).enumerate() {
+        for (row, by_row) in down[place / grid] {
+            for (column, by_column) in across[place % grid] {
+                out[row * columns + column] += by_row * by_column;
+            }
+        }
+    }
+    out.into_iter().map(|share| share as f32).collect()
+}
+
+/// Both embeddings on the whole grid, summed in f64.
+fn enlarged(coarse: &Tensor<4>, near: &Tensor<4>, grid: usize) -> Vec<f32> {
+    let ([_, width, rows, columns], [_, _, window, _]) = (coarse.dims(), near.dims());
+    let numbers =
+        |x: &Tensor<4>| -> Vec<f32> { x.clone().into_data().try_into_vec().unwrap_or_default() };
+    let (coarse, near) = (numbers(coarse), numbers(near));
     let (down, across) = (taps(rows, grid), taps(columns, grid));
     let mut out = vec![0.0f32; grid * grid * width];
     out.par_chunks_exact_mut((grid * width).max(1)).enumerate().for_each(|(y, out)| {
@@ -44,7 +119,7 @@ pub(super) fn load(
             }
         }
     });
-    Ok(Tensor::from_data(TensorData::new(out, [1, grid * grid, width]), options))
+    out
 }
 
 /// For each of `to` places the four of `from` that it is made of and their weights, by Keys' cubic

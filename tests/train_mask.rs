@@ -1,0 +1,115 @@
+//! `segzero train mask`: from a config to a SAM 2 that is published, and that it goes on to the bit.
+#![allow(clippy::unwrap_used)] // helpers of tests
+
+mod common;
+
+use std::collections::BTreeMap;
+use std::fs;
+use std::path::Path;
+use std::process::Output;
+
+use common::{Data, assert_refused, segzero, text};
+use safetensors::SafeTensors;
+use serde_json::Value;
+
+const CONFIG: &str = "tests/fixtures/pipeline/sam2";
+
+/// A synthetic RefCOCOg, and a SAM 2 that nobody has trained.
+struct Place(Data);
+
+impl Place {
+    fn new() -> Self {
+        let place = Self(Data::new(8));
+        place.done(&["train", "init", "--config", CONFIG, "--out", &place.path("begin")]);
+        place
+    }
+
+    fn path(&self, name: &str) -> String {
+        self.0.at(name).to_str().unwrap().to_owned()
+    }
+
+    fn done(&self, words: &[&str]) -> Output {
+        let output = segzero(words);
+        assert!(output.status.success(), "{}", text(&output.stderr));
+        output
+    }
+
+    fn train(&self, out: &str, flags: &[&str]) -> Output {
+        let [root, out, model] = ["data", out, "begin"].map(|name| self.path(name));
+        let fixed = ["train", "mask", "--model", &model, "--root", &root, "--out", &out, "--quiet"];
+        segzero(fixed.iter().chain(&["--split", "train", "--batch-size", "2"]).chain(flags))
+    }
+
+    /// The log, without what depends on the clock.
+    fn log(&self, out: &str) -> Vec<Value> {
+        let text = fs::read_to_string(self.0.at(out).join("log.jsonl")).unwrap();
+        let line = |line: &str| {
+            let mut line: Value = serde_json::from_str(line).unwrap();
+            line.as_object_mut().unwrap().retain(|name, _| !name.starts_with("timing_s"));
+            line
+        };
+        text.lines().map(line).collect()
+    }
+
+    fn weights(&self, out: &str, step: u32) -> Vec<u8> {
+        let folder = self.0.at(out).join(format!("checkpoints/step-{step:06}"));
+        fs::read(folder.join("model.safetensors")).unwrap()
+    }
+}
+
+/// Names and shapes of a file of weights.
+fn shapes(folder: &Path) -> BTreeMap<String, Vec<usize>> {
+    let bytes = fs::read(folder.join("model.safetensors")).unwrap();
+    let file = SafeTensors::deserialize(&bytes).unwrap();
+    file.iter().map(|(name, view)| (name.to_owned(), view.shape().to_vec())).collect()
+}
+
+#[test]
+fn it_goes_on_to_the_bit_and_is_published_as_transformers_has_it() {
+    let place = Place::new();
+    let flags = ["--max-steps", "4", "--save-steps", "2", "--val-split", "val", "--val-limit", "1"];
+    let trained = |out: &str| {
+        let output = place.train(out, &flags);
+        assert!(output.status.success(), "{}", text(&output.stderr));
+    };
+    trained("whole");
+    let log = place.log("whole");
+    assert_eq!(log.len(), 5, "the validation before the first step, and four steps");
+    for name in ["loss", "loss/focal", "loss/dice", "loss/iou", "loss/object", "actor/grad_norm"] {
+        assert!(log[1..].iter().all(|line| line[name].as_f64().unwrap() >= 0.0), "{name}");
+    }
+    assert!(log[4]["val/giou"].is_f64() && log[3]["val/giou"].is_null());
+
+    trained("parts");
+    // As if it had been killed behind the third step.
+    fs::remove_dir_all(place.0.at("parts/checkpoints/step-000004")).unwrap();
+    trained("parts");
+    assert_eq!(place.log("parts"), log);
+    assert_eq!(place.weights("parts", 4), place.weights("whole", 4));
+    assert_ne!(place.weights("whole", 2), place.weights("whole", 4));
+
+    let [run, model, mask] = ["whole", "model", "mask.png"].map(|name| place.path(name));
+    place.done(&["train", "export", "--checkpoint", &run, "--out", &model, "--dtype", "f32"]);
+    assert_eq!(shapes(Path::new(&model)), shapes(Path::new(CONFIG)));
+    let image = "model/tests/fixtures/images/one.png";
+    place.done(&["mask", "--model", &model, "--image", image, "--box", "0,0,4,4", "--out", &mask]);
+}
+
+#[test]
+fn what_is_frozen_stays_and_other_settings_are_refused() {
+    let place = Place::new();
+    let flags = ["--max-steps", "1", "--freeze", "image,prompts", "--mirrored", "0"];
+    let output = place.train("run", &flags);
+    assert!(output.status.success(), "{}", text(&output.stderr));
+    let read = |folder: &Path| fs::read(folder.join("model.safetensors")).unwrap();
+    let after = read(&place.0.at("run/checkpoints/step-000001"));
+    let before = read(&place.0.at("begin"));
+    let (after, before) =
+        (SafeTensors::deserialize(&after).unwrap(), SafeTensors::deserialize(&before).unwrap());
+    let moved = before.iter().filter(|(name, x)| x.data() != after.tensor(name).unwrap().data());
+    let moved: Vec<String> = moved.map(|(name, _)| name.to_owned()).collect();
+    assert!(moved.len() > 50, "{moved:?}");
+    assert!(moved.iter().all(|name| name.starts_with("sam_mask_decoder.")), "{moved:?}");
+    let other = ["--max-steps", "1", "--freeze", "image,prompts", "--mirrored", "1"];
+    assert_refused(&place.train("run", &other), &["was begun with other settings", "draw"]);
+}

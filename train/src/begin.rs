@@ -58,7 +58,7 @@ pub fn begin(
     let drawn = parameters.into_iter().map(|(name, shape)| {
         let depth = depths.iter().find(|(start, _)| name.starts_with(start));
         let scale = scale(&name, &shape, beginning, depth.map_or(1.0, |(_, depth)| *depth));
-        let (seed, drawn_as) = (beginning.seed, drawn_as(&name));
+        let (seed, drawn_as) = (beginning.seed, Places::drawn_as(&name));
         (name, Drawn { name: drawn_as, shape, scale, seed })
     });
     publish(from, out, drawn)?;
@@ -78,19 +78,43 @@ fn adds(name: &str) -> bool {
     .any(|end| name.ends_with(end))
 }
 
-/// Between prompts and image SAM 2's keys begin as its queries are: what is at one place attends to what
-/// is there, and which prompt belongs to which part of the image need not be found out first.
-fn drawn_as(name: &str) -> String {
-    let is_across = name.contains(".cross_attn_") || name.contains(".final_attn_");
-    if is_across { name.replace(".k_proj.", ".q_proj.") } else { name.to_owned() }
-}
+/// How SAM 2 begins so that it learns which prompt belongs to which part of an image. Where places are is
+/// what both have in common, so queries between them are large, keys are as queries, and all that is added
+/// to places is small. Otherwise what a network finds first is masks that no prompt has a say in, and for
+/// thousands of steps nothing else.
+struct Places;
 
-/// Whether it is one of SAM 2's vectors for points, or of its decoder's own tokens.
-fn is_prompt(name: &str) -> bool {
-    let tokens = [".iou_token.weight", ".mask_tokens.weight", ".obj_score_token.weight"];
-    tokens.iter().any(|end| name.ends_with(end))
-        || name.contains(".point_embeddings.")
-        || name.contains(".not_a_point_embed.")
+impl Places {
+    /// Times the usual weights of queries and keys between prompts and image.
+    const QUERIES: f64 = 2.0;
+    /// Times the usual weights of the image's features.
+    const NECK: f64 = 0.25;
+    /// Times the deviation of embeddings, for the vectors of prompts.
+    const PROMPTS: f64 = 0.5;
+    /// The weight of norms in the two-way transformer.
+    const NORMS: f32 = 0.4;
+
+    /// Whether it is a query or a key between prompts and image.
+    fn are_asked_by(name: &str) -> bool {
+        let is_across = name.contains(".cross_attn_") || name.contains(".final_attn_");
+        is_across && (name.ends_with(".q_proj.weight") || name.ends_with(".k_proj.weight"))
+    }
+
+    /// Under which name a parameter is drawn.
+    fn drawn_as(name: &str) -> String {
+        match Self::are_asked_by(name) {
+            true => name.replace(".k_proj.", ".q_proj."),
+            false => name.to_owned(),
+        }
+    }
+
+    /// Whether it is one of the vectors for points, or of the decoder's own tokens.
+    fn are_beside(name: &str) -> bool {
+        let tokens = [".iou_token.weight", ".mask_tokens.weight", ".obj_score_token.weight"];
+        tokens.iter().any(|end| name.ends_with(end))
+            || name.contains(".point_embeddings.")
+            || name.contains(".not_a_point_embed.")
+    }
 }
 
 /// Constant or standard deviation.
@@ -102,14 +126,20 @@ enum Scale {
 
 fn scale(name: &str, shape: &[usize], beginning: &Beginning, depth: f64) -> Scale {
     if shape.len() == 1 {
-        return Scale::Constant(if name.ends_with(".weight") { 1.0 } else { 0.0 });
+        let is_two_way = name.starts_with("sam_mask_decoder.transformer.");
+        let norm = if is_two_way { Places::NORMS } else { 1.0 };
+        return Scale::Constant(if name.ends_with(".weight") { norm } else { 0.0 });
     }
     let inputs = shape[1..].iter().product::<usize>() as f64;
     Scale::Normal(match name {
         "model.embed_tokens.weight" => beginning.embedding_std,
         "lm_head.weight" => beginning.head_std,
         _ if name.ends_with("positional_encoding_gaussian_matrix") => 1.0,
-        _ if is_prompt(name) => beginning.embedding_std,
+        _ if Places::are_beside(name) => Places::PROMPTS * beginning.embedding_std,
+        _ if Places::are_asked_by(name) => Places::QUERIES * beginning.gain / inputs.sqrt(),
+        _ if name.starts_with("image_encoder.neck.") => {
+            Places::NECK * beginning.gain / inputs.sqrt()
+        }
         _ if adds(name) => beginning.residual_gain / (inputs * depth).sqrt(),
         _ => beginning.gain / inputs.sqrt(),
     })

@@ -19,7 +19,8 @@ use segzero_model::sam2::{Config, PointLabel, Prompt, Sam2, parameters};
 use segzero_test_support::fixture;
 use segzero_train::Accumulated;
 use segzero_train::mask::{
-    Asked, Draws, Found, MaskLossOptions, PromptMix, View, averaged, mask_gradients, mask_loss,
+    Asked, Draws, Found, MaskLossOptions, PromptMix, Taught, View, averaged, mask_gradients,
+    mask_loss,
 };
 use serde::Deserialize;
 
@@ -180,10 +181,16 @@ fn loss_and_gradients_are_those_of_transformers() {
 /// Derivatives are those of the loss: central differences, in the 32 bits of its inputs.
 #[test]
 fn derivatives_are_differences() {
+    check_derivatives(Taught::Best, 2);
+    check_derivatives(Taught::All, 0);
+}
+
+/// Of a loss that teaches all but so many masks of four.
+fn check_derivatives(taught: Taught, untaught: usize) {
     let numbers = |name: &str, scale, count| Formula::scaled(name, scale).values(count);
     let (logits, ious) = (numbers("logits", 3.0, 36), vec![0.2f32, 0.9, 0.4, 0.6]);
     let target: Vec<f32> = numbers("target", 1.0, 9).into_iter().map(|u| u.max(0.0)).collect();
-    let options = MaskLossOptions::default();
+    let options = MaskLossOptions { taught, ..MaskLossOptions::default() };
     let loss = |logits: &[f32], ious: &[f32], object_score: f32| {
         mask_loss(&Found { logits, ious, object_score }, &target, &options)
     };
@@ -208,8 +215,8 @@ fn derivatives_are_differences() {
     }
     let at = |by: f32| loss(&logits, &ious, 0.3 + by).0.loss;
     check(pull.object_score, [at(step), at(-step)]);
-    let untaught = pull.logits.chunks(9).filter(|mask| mask.iter().all(|&by| by == 0.0)).count();
-    assert_eq!(untaught, 2, "of four masks the first and the best of the others are taught");
+    let nothing = pull.logits.chunks(9).filter(|mask| mask.iter().all(|&by| by == 0.0)).count();
+    assert_eq!(nothing, untaught);
 }
 
 /// A disc, in an image of a size that the mask's does not divide.

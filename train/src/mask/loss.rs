@@ -28,6 +28,10 @@ pub struct MaskLossOptions {
     /// Weight of the cross-entropy of the object's score.
     #[arg(long, default_value_t = 1.0, value_name = "X")]
     pub object: f64,
+    /// Which of the several masks are taught, beside the single one.
+    #[arg(long, value_enum, default_value_t)]
+    #[serde(default)]
+    pub taught: Taught,
 }
 
 impl Default for MaskLossOptions {
@@ -40,8 +44,21 @@ impl Default for MaskLossOptions {
             iou: 1.0,
             iou_error: IouError::Absolute,
             object: 1.0,
+            taught: Taught::Best,
         }
     }
+}
+
+/// Which of the several masks are taught.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, clap::ValueEnum)]
+#[serde(rename_all = "kebab-case")]
+pub enum Taught {
+    /// The one that fits best, so that each may learn another reading of the prompt: SAM's.
+    #[default]
+    Best,
+    /// All, a share each. A network that begins from nothing else learns a few masks that do not depend
+    /// on the prompt, of which one often fits a little.
+    All,
 }
 
 /// How the error of a predicted IoU counts.
@@ -108,8 +125,8 @@ pub struct MaskPull {
 
 /// The loss of an object whose mask covers the share `target` of each pixel, and its derivatives.
 ///
-/// The first mask is taught always, and of the others the one whose masks' loss is lowest, as if it had
-/// been asked for alone. The IoU of all of them is.
+/// The first mask is taught always, and of the others those that [`Taught`] says: the one whose masks'
+/// loss is lowest, as if it had been asked for alone, or all. The IoU of all of them is.
 pub fn mask_loss(
     found: &Found,
     target: &[f32],
@@ -121,11 +138,17 @@ pub fn mask_loss(
     let best = (1..fits.len()).min_by(|&a, &b| cost(&fits[a]).total_cmp(&cost(&fits[b])));
     let mut figures = MaskLossFigures::default();
     let mut pull = MaskPull { logits: vec![0.0; found.logits.len()], ..MaskPull::default() };
-    for taught in [0].into_iter().chain(best) {
-        figures.focal += fits[taught].focal;
-        figures.dice += fits[taught].dice;
-        let place = taught * target.len()..(taught + 1) * target.len();
-        fits[taught].pull(masks[taught], target, options, &mut pull.logits[place]);
+    let others = fits.len().saturating_sub(1);
+    let share = |mask: usize| match options.taught {
+        _ if mask == 0 => 1.0,
+        Taught::Best => f64::from(best == Some(mask)),
+        Taught::All => 1.0 / others as f64,
+    };
+    for (mask, fit) in fits.iter().enumerate().filter(|&(mask, _)| share(mask) > 0.0) {
+        figures.focal += share(mask) * fit.focal;
+        figures.dice += share(mask) * fit.dice;
+        let place = mask * target.len()..(mask + 1) * target.len();
+        fit.pull(masks[mask], target, share(mask), options, &mut pull.logits[place]);
     }
     let share = 1.0 / fits.len().max(1) as f64;
     for (fit, &predicted) in fits.iter().zip(found.ious) {
@@ -181,8 +204,15 @@ impl Fit {
         Self { focal: focal / target.len().max(1) as f64, dice, iou, sums }
     }
 
-    /// The derivatives of a mask's weighted loss by its logits.
-    fn pull(&self, logits: &[f32], target: &[f32], options: &MaskLossOptions, out: &mut [f32]) {
+    /// The derivatives of a mask's weighted loss by its logits, times `share`.
+    fn pull(
+        &self,
+        logits: &[f32],
+        target: &[f32],
+        share: f64,
+        options: &MaskLossOptions,
+        out: &mut [f32],
+    ) {
         let by_focal = options.focal / target.len().max(1) as f64;
         let [above, below] = self.sums;
         for ((out, &logit), &t) in out.iter_mut().zip(logits).zip(target) {
@@ -190,7 +220,7 @@ impl Fit {
             let p = sigmoid(x);
             let focal = Focal::of(x, p, t, options).slope(p, t, options);
             let dice = (above - 2.0 * t * below) / (below * below) * p * (1.0 - p);
-            *out = (by_focal * focal + options.dice * dice) as f32;
+            *out = (share * (by_focal * focal + options.dice * dice)) as f32;
         }
     }
 }

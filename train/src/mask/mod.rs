@@ -19,7 +19,7 @@ use crate::tape::pull;
 use crate::trainer::{Figures, Moving};
 use crate::weights::Weights;
 
-pub use loss::{Found, IouError, MaskLossFigures, MaskLossOptions, MaskPull, mask_loss};
+pub use loss::{Found, IouError, MaskLossFigures, MaskLossOptions, MaskPull, Taught, mask_loss};
 pub use scene::{Asked, DrawOptions, Draws, PromptMix, Scene, View, averaged, scenes};
 
 /// Where positions are projected to is drawn once and stays, as published: a buffer, no parameter.

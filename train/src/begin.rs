@@ -253,7 +253,7 @@ pub fn export(
             }
         };
         bytes += data.len() as u64;
-        let (name, shape) = (layout.on_disk(&view.name), view.shape().to_vec());
+        let (name, shape) = (layout.on_disk(view.name), view.shape().to_vec());
         match weights.last_mut() {
             // What has one name there is a row there.
             Some((last, rows)) if *last == name => {

@@ -233,7 +233,7 @@ impl Run {
             let epoch = done as f64 * f64::from(images) / self.scenes.len() as f64;
             figures.insert("epoch".to_owned(), epoch);
             shown.step(done, &figures);
-            if done % self.args.save_steps == 0 || done == steps {
+            if done.is_multiple_of(self.args.save_steps) || done == steps {
                 let path = save(self.trainer.weights(), done, &out, &self.model, None)?;
                 self.validate(&path, &mut figures, &shown)?;
                 folder::thin_out(&out, &path, self.args.save_total_limit)?;
@@ -255,10 +255,10 @@ impl Run {
         let (images, seed) = (self.args.batch_size as usize, self.args.seed);
         let (draw, config) = (self.args.draw, self.trainer.weights().network().config());
         let rows = rows_of(step, images, self.scenes.len(), seed);
-        let view = |(index, row): (usize, usize)| {
-            self.scenes[row].view(config, &draw, &mut Draws::new(seed, step, index))
+        let view = |(index, row): (usize, usize)| -> Result<View, Failure> {
+            Ok(self.scenes[row].view(config, &draw, &mut Draws::new(seed, step, index))?)
         };
-        Ok(rows.into_par_iter().enumerate().map(view).collect::<Result<_, _>>()?)
+        rows.into_par_iter().enumerate().map(view).collect()
     }
 
     /// Notes what a checkpoint is worth, and whether it is the best.

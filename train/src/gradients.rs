@@ -26,7 +26,10 @@ impl Accumulated {
     pub fn norm(&self) -> f64 {
         let square =
             |sum: &Tensor<1>| -> f64 { sum.clone().square().sum().into_scalar::<f32>().into() };
-        self.sums.values().map(square).sum::<f64>().sqrt()
+        let mut squares: Vec<f64> = self.sums.values().map(square).collect();
+        // Ids of parameters are drawn anew in every process: sorted, the sum is the same to the bit.
+        squares.sort_by(f64::total_cmp);
+        squares.iter().sum::<f64>().sqrt()
     }
 
     /// Multiplies all sums.

@@ -154,6 +154,39 @@ fn grpo_goes_on_to_the_bit_and_logs_what_the_reference_logs() {
 }
 
 #[test]
+fn iterations_learn_from_one_rollout_and_are_one_step() {
+    let place = Place::new();
+    let flags = [
+        "--max-steps",
+        "3",
+        "--save-steps",
+        "2",
+        "--num-generations",
+        "3",
+        "--num-iterations",
+        "3",
+        "--max-completion-length",
+        "24",
+        "--learning-rate",
+        "1e-3",
+    ];
+    place.trained("grpo", "whole", &flags);
+    let log = place.log("whole");
+    let steps: Vec<u64> = log.iter().map(|line| line["step"].as_u64().unwrap()).collect();
+    assert_eq!(steps, [1, 2, 3]);
+    // The third iteration's policy is no more the one that sampled.
+    assert!(log.iter().all(|line| line["actor/ppo_kl"].as_f64().unwrap() != 0.0));
+    let epochs: Vec<f64> = log.iter().map(|line| line["epoch"].as_f64().unwrap()).collect();
+    assert!((epochs[2] - 3.0 * epochs[0]).abs() < 1e-12, "{epochs:?}");
+
+    place.trained("grpo", "parts", &flags);
+    fs::remove_dir_all(place.0.at("parts/checkpoints/step-000003")).unwrap();
+    place.trained("grpo", "parts", &flags);
+    assert_eq!(place.log("parts"), log);
+    assert_eq!(place.weights("parts", 3), place.weights("whole", 3));
+}
+
+#[test]
 fn frozen_parts_stay_and_checkpoints_are_models() {
     let place = Place::new();
     let root = place.path("data");

@@ -144,12 +144,12 @@ impl Trainer {
         Policy::new(self.weights.network().clone(), self.weights.frozen(), options)
     }
 
-    /// Moves the weights, and notes how.
-    fn advance(&mut self, gradients: Accumulated, figures: &mut Figures) -> Duration {
+    /// Moves the weights for the `update`-th time in all, in the step that is being taken, and notes
+    /// how.
+    fn advance(&mut self, gradients: Accumulated, update: u64, figures: &mut Figures) -> Duration {
         let start = Instant::now();
-        self.step += 1;
-        let rate = self.schedule.rate(self.step, self.steps);
-        let norm = self.weights.step(gradients, &self.optimizer, rate, self.step);
+        let rate = self.schedule.rate(self.step + 1, self.steps);
+        let norm = self.weights.step(gradients, &self.optimizer, rate, update);
         figures.insert("actor/lr".to_owned(), rate);
         figures.insert("actor/grad_norm".to_owned(), norm);
         start.elapsed()
@@ -199,13 +199,14 @@ impl Trainer {
         finite(loss, self.step + 1)?;
         lengths(&mut figures, "response_length", replies.iter().map(Vec::len));
         lengths(&mut figures, "prompt_length", items.iter().map(|item| item.prompt.ids.len()));
-        clock.optimizer = self.advance(gradients, &mut figures);
+        clock.optimizer = self.advance(gradients, self.step + 1, &mut figures);
+        self.step += 1;
         clock.note(&mut figures, begin);
         Ok(figures)
     }
 
-    /// A step of GRPO, or as many as it has iterations: samples replies, has them judged, and moves
-    /// the weights towards those that were better than the rest of their group.
+    /// A step of GRPO: samples replies, has them judged, and moves the weights towards those that were
+    /// better than the rest of their group, once for each iteration. Losses are those of the last one.
     ///
     /// # Errors
     /// As [`Trainer::sft`].
@@ -237,9 +238,13 @@ impl Trainer {
         let weights = token_weights(&counts, &options.loss);
         let (mut figures, mut clock) = (Figures::new(), Clock::default());
         let mut sampled = Rollout { replies, advantages, weights, old: Vec::new() };
-        for _ in 0..options.num_iterations.max(1) {
-            clock = self.learn(items, &mut sampled, options, &mut figures)?;
+        let iterations = options.num_iterations.max(1);
+        for iteration in 1..=iterations {
+            let update = self.step * iterations + iteration;
+            let more = self.learn(items, &mut sampled, update, options, &mut figures)?;
+            clock.join(&more);
         }
+        self.step += 1;
         let Rollout { replies, advantages, .. } = sampled;
         clock.note(&mut figures, begin);
         let seconds = rollout.as_secs_f64();
@@ -282,11 +287,12 @@ impl Trainer {
         Ok(replies.into_iter().flatten().collect())
     }
 
-    /// One step of the optimizer on replies that were sampled.
+    /// The `update`-th step of the optimizer, on replies that were sampled.
     fn learn(
         &mut self,
         items: &[Item],
         rollout: &mut Rollout,
+        update: u64,
         options: &GrpoOptions,
         figures: &mut Figures,
     ) -> Result<Clock, TrainError> {
@@ -329,7 +335,7 @@ impl Trainer {
         ] {
             figures.insert(name.to_owned(), value);
         }
-        clock.optimizer = self.advance(gradients, figures);
+        clock.optimizer = self.advance(gradients, update, figures);
         Ok(clock)
     }
 }
@@ -412,6 +418,13 @@ impl Clock {
     fn add(&mut self, timing: Timing) {
         self.timing.forward += timing.forward;
         self.timing.backward += timing.backward;
+    }
+
+    /// Adds those of another iteration.
+    fn join(&mut self, other: &Self) {
+        self.add(other.timing);
+        self.reference += other.reference;
+        self.optimizer += other.optimizer;
     }
 
     fn note(&self, figures: &mut Figures, begin: Instant) {

@@ -65,7 +65,7 @@ impl<M: Module> Weights<M> {
         [trained, self.parameters.iter().map(count).sum()]
     }
 
-    /// Takes a step, counted from 1, and gives the norm of the gradients before they were clipped.
+    /// Takes a step, the `step`-th of all, and gives the norm of the gradients before they were clipped.
     pub fn step(
         &mut self,
         mut gradients: Accumulated,

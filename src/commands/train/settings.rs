@@ -213,8 +213,9 @@ pub struct GrpoArgs {
     #[arg(long, value_name = "N", help_heading = "Training",
           value_parser = clap::value_parser!(u32).range(1..))]
     pub num_generations: Option<u32>,
-    /// Steps of the optimizer on each set of replies.
-    #[arg(long, value_name = "N", help_heading = "Training")]
+    /// Steps of the optimizer on each set of replies; together they are one step of the training.
+    #[arg(long, value_name = "N", help_heading = "Training",
+          value_parser = clap::value_parser!(u64).range(1..))]
     pub num_iterations: Option<u64>,
     /// Longest reply, in tokens.
     #[arg(long, value_name = "N", help_heading = "Training")]

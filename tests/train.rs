@@ -195,7 +195,18 @@ fn frozen_parts_stay_and_checkpoints_are_models() {
     place.trained("sft", "run", &[&flags[..], &validation].concat());
     let log = place.log("run");
     assert_eq!((log[0]["step"].as_u64(), log[0]["val/samples"].as_f64()), (Some(0), Some(3.0)));
-    assert!(log[1]["val/giou"].is_f64());
+    let steps: Vec<u64> = log.iter().map(|line| line["step"].as_u64().unwrap()).collect();
+    assert_eq!(steps, [0, 1, 1]);
+    assert!(loss(&log[1]) > 0.0 && log[2]["val/giou"].is_f64());
+
+    // As if it had been killed while it validated.
+    let lines = fs::read_to_string(place.0.at("run/log.jsonl")).unwrap();
+    let cut = lines.trim_end().rfind('\n').unwrap();
+    fs::write(place.0.at("run/log.jsonl"), &lines[..cut + 9]).unwrap();
+    fs::remove_file(place.0.at("run/best.json")).unwrap();
+    place.trained("sft", "run", &[&flags[..], &validation].concat());
+    assert_eq!(place.log("run"), log);
+    assert!(place.0.at("run/best.json").exists());
 
     let exported = place.path("model");
     let output = segzero([

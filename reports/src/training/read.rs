@@ -8,7 +8,7 @@ use serde::Deserialize;
 use serde::de::DeserializeOwned;
 use serde_json::Value;
 
-use super::{Training, TrainingError};
+use super::{Figures, Training, TrainingError};
 
 /// Whether a folder is one that `segzero train` writes: its `run.json` says what was trained.
 pub fn is_training(folder: &Path) -> bool {
@@ -38,11 +38,12 @@ impl Training {
         let is_finite = |(name, value): (String, Option<f64>)| {
             Some((name, value.filter(|value| value.is_finite())?))
         };
-        // A step that is there twice was done again.
-        let steps: BTreeMap<_, _> = lines::<Line>(&log)?
-            .into_iter()
-            .map(|line| (line.step, line.figures.into_iter().filter_map(is_finite).collect()))
-            .collect();
+        // A step's validation has a line of its own; a figure that is there twice was done again.
+        let mut steps: BTreeMap<u64, Figures> = BTreeMap::new();
+        for line in lines::<Line>(&log)? {
+            let figures = line.figures.into_iter().filter_map(is_finite);
+            steps.entry(line.step).or_default().extend(figures);
+        }
         if steps.is_empty() {
             return Err(TrainingError::NoSteps(log));
         }

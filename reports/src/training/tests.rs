@@ -13,7 +13,7 @@ fn write(folder: &Path, steps: u64, seed: f64) {
     let mut samples = String::new();
     for step in 1..=steps {
         let x = step as f64 / steps as f64;
-        let mut line = serde_json::json!({
+        let line = serde_json::json!({
             "step": step, "epoch": x, "loss": seed - x, "actor/lr": 1e-6, "actor/kl_loss": null,
             "critic/score/mean": 1.0 + x, "critic/score/min": 0.0, "critic/score/max": 4.0 + x,
             "reward/think/mean": x, "reward/bbox_iou/mean": x / 2.0, "reward/a\u{2f}<b>/mean": 0.5,
@@ -21,10 +21,11 @@ fn write(folder: &Path, steps: u64, seed: f64) {
             "response_length/max": 80.0, "timing_s/rollout": 2.0, "timing_s/forward": 1.0,
             "timing_s/step": 3.5, "tokens_per_second/rollout": 100.0,
         });
-        if step % 2 == 0 {
-            line["val/giou"] = (0.3 + x / 10.0).into();
-        }
         log += &format!("{line}\n");
+        if step % 2 == 0 {
+            let line = serde_json::json!({"step": step, "val/giou": 0.3 + x / 10.0});
+            log += &format!("{line}\n");
+        }
         let sample = serde_json::json!({
             "step": step, "key": format!("k{step}"), "question": "the <i>cat</i>, left",
             "reply": "<think>a</think>", "rewards": {"think": 1.0}, "score": 1.0, "advantage": -0.5,
@@ -62,13 +63,13 @@ fn a_log_that_is_being_written_is_read_and_a_damaged_one_is_named() {
     let folder = tempfile::tempdir().unwrap();
     let at = folder.path();
     assert!(!is_training(at));
-    write(at, 4, 1.0);
+    write(at, 3, 1.0);
     assert!(is_training(at));
     let whole = fs::read_to_string(at.join("log.jsonl")).unwrap();
     let cut = whole.trim_end().len() - 7;
     fs::write(at.join("log.jsonl"), &whole[..cut]).unwrap();
     let made = open(at).unwrap();
-    assert_eq!(made.runs[0].steps.keys().copied().collect::<Vec<_>>(), [0, 1, 2, 3]);
+    assert_eq!(made.runs[0].steps.keys().copied().collect::<Vec<_>>(), [0, 1, 2]);
     // The same end with a line break was not cut off by time.
     fs::write(at.join("log.jsonl"), format!("{}\n", &whole[..cut])).unwrap();
     assert!(matches!(open(at), Err(TrainingError::Line { line: 5, .. })));

@@ -22,32 +22,24 @@ const SAMPLES_A_STEP: usize = 4;
 pub struct Log {
     log: fs::File,
     samples: fs::File,
+    is_validated: bool,
 }
 
 impl Log {
     /// Opens both behind step `step`: lines of later steps, which no checkpoint holds, are taken off.
     pub fn open(out: &Path, step: u64) -> Result<Self, Failure> {
-        let open = |name: &str| -> Result<fs::File, Failure> {
-            let path = out.join(name);
-            let failed = |error| could_not_write(&path, error);
-            if let Ok(text) = fs::read_to_string(&path) {
-                let is_kept = |line: &&str| {
-                    let line: Option<Value> = serde_json::from_str(line).ok();
-                    line.is_some_and(|line| line["step"].as_u64().is_some_and(|at| at <= step))
-                };
-                let kept: String =
-                    text.lines().filter(is_kept).map(|line| format!("{line}\n")).collect();
-                // Nothing was trained yet: what is there is a validation that is done again.
-                let kept = if step == 0 { String::new() } else { kept };
-                segzero_reports::write_whole(&path, |file| file.write_all(kept.as_bytes()))
-                    .map_err(failed)?;
-            }
-            fs::OpenOptions::new().create(true).append(true).open(&path).map_err(failed)
-        };
-        Ok(Self { log: open(LOG)?, samples: open(SAMPLES)? })
+        let (log, lines) = reopened(&out.join(LOG), step)?;
+        let (samples, _) = reopened(&out.join(SAMPLES), step)?;
+        let is_validation = |line: &Value| line["step"] == step && line["val/giou"].is_f64();
+        Ok(Self { log, samples, is_validated: lines.iter().any(is_validation) })
     }
 
-    /// Adds a step.
+    /// Whether the step that it was opened behind was validated.
+    pub fn is_validated(&self) -> bool {
+        self.is_validated
+    }
+
+    /// Adds a step, or what its checkpoint is worth.
     pub fn step(
         &mut self,
         step: u64,
@@ -68,6 +60,25 @@ impl Log {
         }
         Ok(())
     }
+}
+
+/// A file without its lines behind a step, and those that it keeps.
+fn reopened(path: &Path, step: u64) -> Result<(fs::File, Vec<Value>), Failure> {
+    let failed = |error| could_not_write(path, error);
+    let (mut kept, mut lines) = (String::new(), Vec::new());
+    if let Ok(text) = fs::read_to_string(path) {
+        for text in text.lines() {
+            let Ok(line) = serde_json::from_str::<Value>(text) else { continue };
+            if line["step"].as_u64().is_some_and(|at| at <= step) {
+                kept.extend([text, "\n"]);
+                lines.push(line);
+            }
+        }
+        segzero_reports::write_whole(path, |file| file.write_all(kept.as_bytes()))
+            .map_err(failed)?;
+    }
+    let file = fs::OpenOptions::new().create(true).append(true).open(path).map_err(failed)?;
+    Ok((file, lines))
 }
 
 /// A line in one write.

@@ -15,7 +15,7 @@ use segzero_model::sam2::{Choice, Config, ImagePrompt, Predictor, Preprocessing,
 use segzero_prep::{Target, TargetOptions};
 use segzero_train::mask::{DrawOptions, Draws, MaskLossOptions, MaskTrainer, Scene, View, scenes};
 use segzero_train::{
-    AdamW, Decay, Figures, FirstStep, Moving, Schedule, SchedulerType, last, restore, rows_of, save,
+    AdamW, Decay, FirstStep, Moving, Schedule, SchedulerType, last, restore, rows_of, save,
 };
 use serde::Serialize;
 use serde_json::json;
@@ -182,8 +182,8 @@ pub fn run(args: Args) -> Result<ExitCode, Failure> {
     agree(&args.out, &about)?;
     let model = model_source::resolve(&args.model, Freshness::Cached, Verbosity::Normal)?;
     let found = last(&args.out)?;
-    let begin = found.as_ref().map_or(model.as_path(), |(path, _)| path);
-    let checkpoint = Checkpoint::open(begin)?;
+    let begin = found.as_ref().map_or(&model, |(path, _)| path).clone();
+    let checkpoint = Checkpoint::open(&begin)?;
     let placement = Placement { packs: false, ..args.device.place(Format::F32)? };
     let config = Config::of(&checkpoint)?;
     let (network, named) = Sam2::load_named(&checkpoint, config, placement)?;
@@ -195,7 +195,7 @@ pub fn run(args: Args) -> Result<ExitCode, Failure> {
         trainer.resume_at(state.step);
         report(format_args!("goes on behind step {}", state.step));
     }
-    Run { args, scenes, held_out, model, trainer }.go()
+    Run { args, scenes, held_out, model, begin, trainer }.go()
 }
 
 struct Run {
@@ -203,6 +203,8 @@ struct Run {
     scenes: Vec<Scene>,
     held_out: Vec<Scene>,
     model: PathBuf,
+    /// The checkpoint that it goes on behind, or the model.
+    begin: PathBuf,
     trainer: MaskTrainer,
 }
 
@@ -219,10 +221,8 @@ impl Run {
             "{trained} of {all} numbers are trained, on {} images, {images} a step, {steps} steps",
             self.scenes.len()
         ));
-        if self.trainer.step() == 0 && !self.held_out.is_empty() {
-            let mut figures = Figures::new();
-            self.validate(&self.model, &mut figures, &shown)?;
-            log.step(0, &figures, &[])?;
+        if !log.is_validated() {
+            self.validate(&self.begin, &mut log, &shown)?;
         }
         let start = Instant::now();
         while self.trainer.step() < steps {
@@ -233,12 +233,12 @@ impl Run {
             let epoch = done as f64 * f64::from(images) / self.scenes.len() as f64;
             figures.insert("epoch".to_owned(), epoch);
             shown.step(done, &figures);
+            log.step(done, &figures, &[])?;
             if done.is_multiple_of(self.args.save_steps) || done == steps {
                 let path = save(self.trainer.weights(), done, &out, &self.model, None)?;
-                self.validate(&path, &mut figures, &shown)?;
+                self.validate(&path, &mut log, &shown)?;
                 folder::thin_out(&out, &path, self.args.save_total_limit)?;
             }
-            log.step(done, &figures, &[])?;
         }
         shown.finish();
         let taken = start.elapsed().as_secs_f64();
@@ -262,12 +262,7 @@ impl Run {
     }
 
     /// Notes what a checkpoint is worth, and whether it is the best.
-    fn validate(
-        &self,
-        checkpoint: &Path,
-        figures: &mut Figures,
-        shown: &Shown,
-    ) -> Result<(), Failure> {
+    fn validate(&self, checkpoint: &Path, log: &mut Log, shown: &Shown) -> Result<(), Failure> {
         if self.held_out.is_empty() {
             return Ok(());
         }
@@ -288,16 +283,16 @@ impl Run {
         let step = self.trainer.step();
         let count = f64::max(count, 1.0);
         let (giou, ciou) = (ious / count, both / f64::max(either, 1.0));
-        for (name, value) in [
+        let figures = [
             ("val/giou", giou),
             ("val/ciou", ciou),
             ("val/iou_error", predicted / count),
             ("val/samples", count),
-        ] {
-            figures.insert(name.to_owned(), value);
-        }
+        ];
         shown.say(&format!("step {step}: gIoU {giou:.4}, cIoU {ciou:.4} on {count} objects"));
-        folder::note(&self.args.out, step, checkpoint, giou)
+        // The line says that all of this was done, so it comes last.
+        folder::note(&self.args.out, step, checkpoint, giou)?;
+        log.step(step, &figures.map(|(name, value)| (name.to_owned(), value)).into(), &[])
     }
 }
 

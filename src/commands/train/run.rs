@@ -117,6 +117,8 @@ struct Run<'a> {
     batch: usize,
     steps: u64,
     model: PathBuf,
+    /// The checkpoint that it goes on behind, or the model.
+    begin: PathBuf,
     prompting: Prompting,
     lora: Option<Lora>,
     /// The model without its adapters.
@@ -145,11 +147,12 @@ impl<'a> Run<'a> {
         let prompting = Prompting::open(&common.model)?;
         agree(&common.out, &about)?;
         let found = last(&common.out)?;
-        let begin = found.as_ref().map(|(path, _)| path.as_path());
+        let saved = found.as_ref().map(|(path, _)| path.as_path());
+        let begin = saved.unwrap_or(&model).to_owned();
         let lora = common.lora();
         let (network, named) = match &lora {
-            Some(lora) => load_adapted(common, &prompting, &model, lora, begin)?,
-            None => load(common, &prompting, begin.unwrap_or(&model))?,
+            Some(lora) => load_adapted(common, &prompting, &model, lora, saved)?,
+            None => load(common, &prompting, &begin)?,
         };
         let without = lora.as_ref().map(|_| without_adapters(&network, &named));
         let trains = |name: &str| match lora {
@@ -164,7 +167,7 @@ impl<'a> Run<'a> {
             report(format_args!("goes on behind step {}", state.step));
         }
         let steps = moving.steps;
-        Ok(Self { common, rows, batch, steps, model, prompting, lora, without, trainer })
+        Ok(Self { common, rows, batch, steps, model, begin, prompting, lora, without, trainer })
     }
 
     /// The model that training began with.
@@ -234,9 +237,8 @@ impl<'a> Run<'a> {
             self.batch,
             self.steps
         ));
-        if self.trainer.step() == 0 && self.common.validation.val.is_some() {
-            let model = self.model.clone();
-            self.validate(&model, &mut log, &mut Figures::new(), &view)?;
+        if !log.is_validated() {
+            self.validate(&self.begin, &mut log, &view)?;
         }
         let start = Instant::now();
         while self.trainer.step() < self.steps {
@@ -246,13 +248,15 @@ impl<'a> Run<'a> {
             let epoch = done as f64 * self.batch as f64 / self.rows.len() as f64;
             figures.insert("epoch".to_owned(), epoch);
             view.step(done, &figures);
+            // A checkpoint's step is in the log before the checkpoint is there: a run that goes on
+            // behind it does not take the step again.
+            log.step(done, &figures, &sampled)?;
             if done.is_multiple_of(self.common.save_steps) || done == self.steps {
                 let (out, lora) = (&self.common.out, self.lora.as_ref());
                 let path = save(self.trainer.weights(), done, out, &self.model, lora)?;
-                self.validate(&path, &mut log, &mut figures, &view)?;
+                self.validate(&path, &mut log, &view)?;
                 folder::thin_out(out, &path, self.common.save_total_limit)?;
             }
-            log.step(done, &figures, &sampled)?;
         }
         view.finish();
         let taken = start.elapsed().as_secs_f64();
@@ -276,13 +280,7 @@ impl<'a> Run<'a> {
     }
 
     /// Notes what a checkpoint is worth, and whether it is the best.
-    fn validate(
-        &self,
-        checkpoint: &Path,
-        log: &mut Log,
-        figures: &mut Figures,
-        view: &View,
-    ) -> Result<(), Failure> {
+    fn validate(&self, checkpoint: &Path, log: &mut Log, view: &View) -> Result<(), Failure> {
         let step = self.trainer.step();
         let out = self.common.out.join(VALIDATION).join(format!("step-{step:06}"));
         if self.common.validation.val.is_none() {
@@ -299,17 +297,18 @@ impl<'a> Run<'a> {
         let Some(worth) = self.common.validation.of(model, self.common, &out)? else {
             return Ok(());
         };
-        figures.insert("val/giou".to_owned(), worth.giou);
-        figures.insert("val/ciou".to_owned(), worth.ciou);
-        figures.insert("val/samples".to_owned(), worth.samples as f64);
+        let figures = [
+            ("val/giou", worth.giou),
+            ("val/ciou", worth.ciou),
+            ("val/samples", worth.samples as f64),
+        ];
         view.say(&format!(
             "step {step}: gIoU {:.4}, cIoU {:.4} on {} samples",
             worth.giou, worth.ciou, worth.samples
         ));
-        if step == 0 {
-            log.step(0, figures, &[])?;
-        }
-        folder::note(&self.common.out, step, checkpoint, worth.giou)
+        // The line says that all of this was done, so it comes last.
+        folder::note(&self.common.out, step, checkpoint, worth.giou)?;
+        log.step(step, &figures.map(|(name, value)| (name.to_owned(), value)).into(), &[])
     }
 }
 

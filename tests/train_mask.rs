@@ -55,6 +55,17 @@ impl Place {
         let folder = self.0.at(out).join(format!("checkpoints/step-{step:06}"));
         fs::read(folder.join("model.safetensors")).unwrap()
     }
+
+    /// Names of the weights that are others after a step than before the first.
+    fn moved(&self, out: &str, step: u32) -> Vec<String> {
+        let before = fs::read(self.0.at("begin/model.safetensors")).unwrap();
+        let after = self.weights(out, step);
+        let [before, after] =
+            [&before, &after].map(|bytes| SafeTensors::deserialize(bytes).unwrap());
+        let others =
+            before.iter().filter(|(name, x)| x.data() != after.tensor(name).unwrap().data());
+        others.map(|(name, _)| name.to_owned()).collect()
+    }
 }
 
 /// Names and shapes of a file of weights.
@@ -113,15 +124,22 @@ fn what_is_frozen_stays_and_other_settings_are_refused() {
     let flags = ["--max-steps", "1", "--freeze", "image,prompts", "--mirrored", "0"];
     let output = place.train("run", &flags);
     assert!(output.status.success(), "{}", text(&output.stderr));
-    let read = |folder: &Path| fs::read(folder.join("model.safetensors")).unwrap();
-    let after = read(&place.0.at("run/checkpoints/step-000001"));
-    let before = read(&place.0.at("begin"));
-    let (after, before) =
-        (SafeTensors::deserialize(&after).unwrap(), SafeTensors::deserialize(&before).unwrap());
-    let moved = before.iter().filter(|(name, x)| x.data() != after.tensor(name).unwrap().data());
-    let moved: Vec<String> = moved.map(|(name, _)| name.to_owned()).collect();
+    let moved = place.moved("run", 1);
     assert!(moved.len() > 50, "{moved:?}");
     assert!(moved.iter().all(|name| name.starts_with("sam_mask_decoder.")), "{moved:?}");
     let other = ["--max-steps", "1", "--freeze", "image,prompts", "--mirrored", "1"];
     assert_refused(&place.train("run", &other), &["was begun with other settings", "draw"]);
+}
+
+#[test]
+fn the_image_encoder_has_its_own_rate() {
+    let place = Place::new();
+    for (out, rate) in [("stays", "0"), ("moves", "0.5")] {
+        let output = place.train(out, &["--max-steps", "1", "--image-rate", rate]);
+        assert!(output.status.success(), "{}", text(&output.stderr));
+    }
+    let of_image = |name: &String| name.starts_with("image_encoder.");
+    let moved = place.moved("stays", 1);
+    assert!(moved.len() > 50 && !moved.iter().any(of_image), "{moved:?}");
+    assert!(place.moved("moves", 1).iter().filter(|name| of_image(name)).count() > 50);
 }

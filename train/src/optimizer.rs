@@ -18,8 +18,9 @@ pub struct AdamW {
     pub decay: Decay,
     /// Gradients are scaled down to this norm; 0 leaves them.
     pub max_grad_norm: f64,
-    /// What the learning rate of the vision tower and its merger is multiplied by. A tower that begins
-    /// from nothing at the decoder's rate says the same of every image before the decoder can look.
+    /// What the learning rate of the vision tower and its merger, or of SAM 2's image encoder, is
+    /// multiplied by. One that begins from nothing at the decoder's rate says the same of every image
+    /// before the decoder can look.
     #[serde(default = "one")]
     pub vision_rate: f64,
 }
@@ -72,7 +73,8 @@ impl Moments {
 impl AdamW {
     /// What the learning rate of a parameter of that name is multiplied by.
     pub fn rate_of(&self, name: &str) -> f64 {
-        if name.starts_with("visual.") { self.vision_rate } else { 1.0 }
+        let sees = ["visual.", "image_encoder."].iter().any(|start| name.starts_with(start));
+        if sees { self.vision_rate } else { 1.0 }
     }
 
     /// The weights after step `step`, counted from 1.

@@ -67,6 +67,10 @@ pub struct Args {
     /// Highest learning rate.
     #[arg(long, default_value_t = 1e-4, value_name = "X", help_heading = "Training")]
     learning_rate: f64,
+    /// What it is multiplied by for the image encoder. One that nobody has trained must go slower, or
+    /// all places look alike before the decoder can tell them apart.
+    #[arg(long, default_value_t = 1.0, value_name = "X", help_heading = "Training")]
+    image_rate: f64,
     /// How it goes after the warm-up.
     #[arg(long, value_enum, default_value_t = SchedulerType::Cosine, help_heading = "Training")]
     lr_scheduler_type: SchedulerType,
@@ -130,6 +134,7 @@ impl Args {
                 weight_decay: self.weight_decay,
                 decay: Decay::Matrices,
                 max_grad_norm: self.max_grad_norm,
+                vision_rate: self.image_rate,
                 ..AdamW::default()
             },
             schedule: Schedule {

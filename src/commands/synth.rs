@@ -33,10 +33,6 @@ pub fn run(args: Args) -> Result<ExitCode, Failure> {
         return Err(Failure::new(format_args!("`{}` is not empty", args.out.display()))
             .hint("choose another folder with `--out`"));
     }
-    if args.composition.objects == 0 {
-        return Err(Failure::new("scenes without objects have nothing to ask about")
-            .hint("give `--objects 1` or more"));
-    }
     let scenes = synth::compose_with(args.count as usize, args.seed, &args.composition);
     let summary = synth::write(&args.out, &scenes, PickleProtocol::Two).map_err(Failure::new)?;
     print(&format!(

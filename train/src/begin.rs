@@ -17,7 +17,7 @@ use crate::error::TrainError;
 use crate::lora::{ADAPTER, Lora, merged};
 use crate::saved::{WEIGHTS, side_files};
 
-/// How weights are drawn: biases are 0, norms 1, all else normal.
+/// How weights are drawn: norms are 1, biases 0 unless said otherwise, all else normal.
 #[derive(clap::Args, Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Beginning {
     /// Standard deviation of embeddings.
@@ -33,6 +33,10 @@ pub struct Beginning {
     /// number.
     #[arg(long, default_value_t = 1.0, value_name = "X")]
     pub residual_gain: f64,
+    /// Standard deviation of the biases of a Qwen-VL's queries and keys. With rotary positions, they
+    /// are what lets an untrained head look at a place, whatever is there.
+    #[arg(long, default_value_t = 0.0, value_name = "X")]
+    pub query_bias_std: f64,
     /// Seed of the draws; each parameter has its own.
     #[arg(long, default_value_t = 42, value_name = "N")]
     pub seed: u64,
@@ -76,6 +80,13 @@ fn adds(name: &str) -> bool {
     ]
     .iter()
     .any(|end| name.ends_with(end))
+}
+
+/// Whether it is the bias of queries or keys of a Qwen-VL; the vision tower has those of values behind.
+fn asks_by(name: &str) -> bool {
+    let is_of_qwen = name.starts_with("visual.") || name.starts_with("model.");
+    is_of_qwen
+        && [".q_proj.bias", ".k_proj.bias", ".qkv.bias"].iter().any(|end| name.ends_with(end))
 }
 
 /// How SAM 2 begins so that it learns which prompt belongs to which part of an image. Where places are is
@@ -122,9 +133,15 @@ impl Places {
 enum Scale {
     Constant(f32),
     Normal(f64),
+    /// A share of the numbers are drawn with a deviation; those behind are 0.
+    NormalAtFirst(f64, f64),
 }
 
 fn scale(name: &str, shape: &[usize], beginning: &Beginning, depth: f64) -> Scale {
+    if shape.len() == 1 && asks_by(name) && beginning.query_bias_std != 0.0 {
+        let share = if name.ends_with("qkv.bias") { 2.0 / 3.0 } else { 1.0 };
+        return Scale::NormalAtFirst(beginning.query_bias_std, share);
+    }
     if shape.len() == 1 {
         let is_two_way = name.starts_with("sam_mask_decoder.transformer.");
         let norm = if is_two_way { Places::NORMS } else { 1.0 };
@@ -166,6 +183,12 @@ impl View for Drawn {
         let numbers: Vec<f32> = match self.scale {
             Scale::Constant(value) => vec![value; count],
             Scale::Normal(deviation) => normal(&self.name, self.seed, count, deviation),
+            Scale::NormalAtFirst(deviation, share) => {
+                let drawn = (count as f64 * share).round() as usize;
+                let mut numbers = normal(&self.name, self.seed, drawn, deviation);
+                numbers.resize(count, 0.0);
+                numbers
+            }
         };
         Cow::Owned(bytemuck::cast_slice(&numbers).to_vec())
     }

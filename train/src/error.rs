@@ -33,6 +33,12 @@ pub enum TrainError {
         /// What is wrong.
         reason: String,
     },
+    /// A template that asks for what there is not.
+    #[error("`{{{name}}}` means nothing in a reply")]
+    Template {
+        /// What stands between the braces.
+        name: String,
+    },
     /// Moments of another network.
     #[error("`{path}` does not fit `{name}`: it is of another network")]
     Moments {

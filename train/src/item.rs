@@ -1,13 +1,14 @@
 //! A training set as a model is trained on it: prompts, and what they should be answered with.
 
-use std::fmt::Write;
+use std::collections::HashMap;
 
 use rand_chacha::ChaCha8Rng;
 use rand_chacha::rand_core::{RngCore, SeedableRng};
-use segzero_datasets::{Bbox, Geometry, ImageSource, Point, Sample};
+use segzero_datasets::{Bbox, Geometry, ImageSource, Point, Sample, Size};
 use segzero_eval::reward::Solution;
 use segzero_model::qwen_vl::{Content, Message, Part, Prompt, Prompter, Role};
 use segzero_prep::image::decode;
+use sha2::{Digest, Sha256};
 
 use crate::error::TrainError;
 
@@ -20,6 +21,8 @@ pub struct Row {
     pub question: String,
     /// The answer, in pixels of the image.
     pub solution: Solution,
+    /// What else is asked about the image, and its answer, in alphabetical order.
+    others: Vec<(String, Solution)>,
     image: ImageSource,
 }
 
@@ -34,6 +37,15 @@ pub struct Item {
     pub prompt: Prompt,
     /// The answer, in pixels of the image as the model sees it.
     pub solution: Solution,
+    /// What else is asked about the image, if its rows were told ([`acquaint`]), likewise.
+    pub others: Vec<(String, Solution)>,
+}
+
+impl Item {
+    /// The size of the image as the model sees it.
+    pub fn seen(&self) -> Size {
+        self.prompt.images.first().map_or(Size::new(0, 0), |image| image.view.resized)
+    }
 }
 
 impl Row {
@@ -48,7 +60,8 @@ impl Row {
         };
         let solution = Solution::parse(text).map_err(|error| fault(error.to_string()))?;
         let question = sample.queries.first().map(|query| query.raw.clone()).unwrap_or_default();
-        Ok(Self { question, solution, image: sample.image.source, key: sample.key })
+        let others = Vec::new();
+        Ok(Self { question, solution, others, image: sample.image.source, key: sample.key })
     }
 
     /// Makes a prompt of it, with `wording` of the question. The answer goes along with an image that
@@ -76,7 +89,7 @@ impl Row {
         let message = Message { role: Role::User, content: Content::Parts(parts) };
         let prompt = prompter.prompt(&[message], std::slice::from_ref(&image));
         let prompt = prompt.map_err(|source| TrainError::input(&self.key, source))?;
-        let mut solution = self.solution.clone();
+        let (mut solution, mut others) = (self.solution.clone(), self.others.clone());
         if let [patches] = &prompt.images[..] {
             let (from, to) = (patches.view.original, patches.view.resized);
             let factors = [
@@ -84,9 +97,10 @@ impl Row {
                 f64::from(to.height) / f64::from(from.height),
             ];
             rescale(&mut solution, factors);
+            others.iter_mut().for_each(|(_, solution)| rescale(solution, factors));
         }
         let (key, question) = (self.key.clone(), self.question.clone());
-        Ok(Item { key, question, prompt, solution })
+        Ok(Item { key, question, prompt, solution, others })
     }
 }
 
@@ -106,37 +120,35 @@ fn rescale(solution: &mut Solution, [x, y]: [f64; 2]) {
     }
 }
 
-/// What stands for the question in a thinking text.
-pub const QUESTION: &str = segzero_eval::prompt::QUESTION;
-
-/// The reply that supervised training teaches: a thinking text, and the answer as Seg-Zero's strict
-/// format reward has it; several objects are VisionReasoner's list.
-pub fn model_reply(item: &Item, thinking: &str) -> String {
-    let thinking = thinking.replace(QUESTION, &item.question.to_lowercase());
-    // A tag in a question must not end the thinking.
-    let thinking = thinking.replace('<', " ");
-    let mut text = format!("<think>{thinking}</think><answer>");
-    let boxed = |b: &Bbox| format!("[{}, {}, {}, {}]", b.x0, b.y0, b.x1, b.y1);
-    let pointed = |p: &Point| format!("[{}, {}]", p.x, p.y);
-    let written = match &item.solution.objects[..] {
-        [one] if one.points.len() == 2 => write!(
-            text,
-            "{{\"bbox\": {}, \"points_1\": {}, \"points_2\": {}}}",
-            boxed(&one.bbox),
-            pointed(&one.points[0]),
-            pointed(&one.points[1]),
-        ),
-        many => {
-            let object = |object: &segzero_eval::reward::Truth| {
-                let point = object.points.first().map(&pointed).unwrap_or_default();
-                format!("{{\"bbox_2d\": {}, \"point_2d\": {point}}}", boxed(&object.bbox))
-            };
-            write!(text, "[{}]", many.iter().map(object).collect::<Vec<_>>().join(", "))
+/// Tells each row what else is asked about its image, by one question for each other object.
+pub fn acquaint(rows: &mut [Row]) {
+    let mut images: HashMap<[u8; 32], Vec<usize>> = HashMap::new();
+    for (index, row) in rows.iter().enumerate() {
+        let name = match &row.image {
+            ImageSource::Bytes(bytes) => Sha256::digest(bytes),
+            ImageSource::File(path) => Sha256::digest(path.as_os_str().as_encoded_bytes()),
+            ImageSource::Absent => continue,
+        };
+        images.entry(name.into()).or_default().push(index);
+    }
+    for of_image in images.values() {
+        let mut asked: Vec<(String, Solution)> = of_image
+            .iter()
+            .map(|&index| (rows[index].question.clone(), rows[index].solution.clone()))
+            .collect();
+        asked.sort_by(|a, b| a.0.cmp(&b.0));
+        for &index in of_image {
+            let mut others: Vec<(String, Solution)> = Vec::new();
+            for (question, solution) in &asked {
+                let is_known = *solution == rows[index].solution
+                    || others.iter().any(|(_, other)| other == solution);
+                if !is_known {
+                    others.push((question.clone(), solution.clone()));
+                }
+            }
+            rows[index].others = others;
         }
-    };
-    debug_assert!(written.is_ok(), "a string takes everything");
-    text.push_str("</answer>");
-    text
+    }
 }
 
 /// The order of rows in an epoch: a shuffle that depends on the seed and the epoch alone.

@@ -19,6 +19,7 @@ mod memory;
 mod optimizer;
 mod policy;
 mod recipe;
+mod reply;
 mod saved;
 mod tape;
 mod trainer;
@@ -28,7 +29,7 @@ pub use advantage::{AdvantageOptions, ScaleRewards, advantages};
 pub use begin::{Beginning, ExportDtype, begin, export};
 pub use error::TrainError;
 pub use gradients::Accumulated;
-pub use item::{Item, QUESTION, Row, model_reply, order, rows_of};
+pub use item::{Item, Row, acquaint, order, rows_of};
 pub use lora::{ADAPTER, ADAPTER_CONFIG, Adapters, Lora, is_adapter, without_adapters};
 pub use loss::{
     ImportanceLevel, KlEstimator, LossFigures, LossOptions, LossType, Pull, Scored, reply_loss,
@@ -38,6 +39,7 @@ pub use memory::{Load, Part, Reference, estimate};
 pub use optimizer::{AdamW, Decay, FirstStep, Moments, Schedule, SchedulerType};
 pub use policy::{Batch, Likelihood, Policy, PolicyOptions, Timing, likelihoods};
 pub use recipe::{Hyperparameters, LastStep, Preset};
+pub use reply::ReplyTemplate;
 pub use saved::{CHECKPOINTS, State, last, restore, save};
 pub use tape::Checkpointing;
 pub use trainer::{Figures, GrpoOptions, Moving, Sampled, SftOptions, Trainer};

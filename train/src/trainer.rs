@@ -13,7 +13,8 @@ use serde::{Deserialize, Serialize};
 use crate::advantage::{AdvantageOptions, advantages};
 use crate::error::TrainError;
 use crate::gradients::Accumulated;
-use crate::item::{Item, model_reply};
+use crate::item::Item;
+use crate::reply::ReplyTemplate;
 use crate::loss::{LossFigures, LossOptions, Pull, Scored, reply_loss, token_weights};
 use crate::optimizer::{AdamW, Schedule};
 use crate::policy::{Batch, Likelihood, Policy, PolicyOptions, Timing, likelihoods};
@@ -49,8 +50,8 @@ pub struct Moving {
 /// Supervised training.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct SftOptions {
-    /// What stands between `<think>` and `</think>`, with `{question}` where the question goes.
-    pub thinking: String,
+    /// What is taught, at least one; samples take turns.
+    pub replies: Vec<ReplyTemplate>,
     /// Samples computed at once.
     pub micro_batch: usize,
 }
@@ -167,8 +168,10 @@ impl Trainer {
         options: &SftOptions,
     ) -> Result<Figures, TrainError> {
         let begin = Instant::now();
-        let replies = items.iter().map(|item| {
-            let encoded = prompter.tokenizer.encode(&model_reply(item, &options.thinking));
+        let first = self.step as usize * items.len();
+        let replies = items.iter().enumerate().map(|(index, item)| {
+            let template = &options.replies[(first + index) % options.replies.len()];
+            let encoded = prompter.tokenizer.encode(&template.fill(item));
             let mut tokens = encoded.map_err(|source| TrainError::input(&item.key, source))?;
             tokens.push(stop);
             Ok(tokens)

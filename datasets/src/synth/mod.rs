@@ -20,6 +20,9 @@ pub use predict::{Flaw, imperfect};
 pub use scene::{Annotation, Reference, Scene, Sentence};
 pub use write::{Summary, WriteError, write};
 
+use std::fmt;
+use std::str::FromStr;
+
 use rayon::prelude::*;
 
 /// Composes `images` scenes. The same seed gives the same scenes; scene `i` does not depend on how
@@ -38,9 +41,9 @@ pub fn compose(images: usize, seed: u64) -> Vec<Scene> {
 /// What scenes hold: simpler ones are for models that begin from nothing.
 #[derive(clap::Args, Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Composition {
-    /// Objects of a scene, at most.
-    #[arg(long, default_value_t = usize::MAX, hide_default_value = true, value_name = "N")]
-    pub objects: usize,
+    /// Objects of a scene, at most: a number, or a range as `1-3` of which each scene draws one.
+    #[arg(long, default_value_t, hide_default_value = true, value_name = "N")]
+    pub objects: Objects,
     /// What is said of them.
     #[arg(long, value_enum, default_value_t)]
     pub sentences: Sentences,
@@ -48,7 +51,42 @@ pub struct Composition {
 
 impl Default for Composition {
     fn default() -> Self {
-        Self { objects: usize::MAX, sentences: Sentences::All }
+        Self { objects: Objects::default(), sentences: Sentences::All }
+    }
+}
+
+/// How many objects a scene has at most.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Objects {
+    /// The least that may be drawn, not 0.
+    pub low: usize,
+    /// The most.
+    pub high: usize,
+}
+
+impl Default for Objects {
+    fn default() -> Self {
+        Self { low: usize::MAX, high: usize::MAX }
+    }
+}
+
+impl fmt::Display for Objects {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}-{}", self.low, self.high)
+    }
+}
+
+impl FromStr for Objects {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        let (low, high) = text.split_once('-').unwrap_or((text, text));
+        let number = |text: &str| text.trim().parse::<usize>().map_err(|e| e.to_string());
+        let (low, high) = (number(low)?, number(high)?);
+        match 0 < low && low <= high {
+            true => Ok(Self { low, high }),
+            false => Err("scenes need an object to ask about: give `1`, or `1-3`".to_owned()),
+        }
     }
 }
 
@@ -58,7 +96,7 @@ pub enum Sentences {
     /// One to three sentences of several forms: relations, places, nicknames.
     #[default]
     All,
-    /// What it is and its colour: "ring, red". Nothing of its place.
+    /// Its colour and what it is: "red ring". Nothing of its place.
     Plain,
 }
 

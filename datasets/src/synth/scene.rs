@@ -7,7 +7,7 @@ use super::object::{COLORS, Color, KINDS, Kind};
 use super::render::Backdrop;
 use super::sentence;
 use super::shape::{Outline, Part, Vec2};
-use super::{Composition, Sentences};
+use super::{Composition, Objects, Sentences};
 use crate::mask::signed_area_doubled;
 
 /// One image to be: its objects and their exact masks; pixels are made when it is written.
@@ -184,7 +184,8 @@ impl Stage {
     }
 
     /// Takes away all objects but the first, and what was said of their relation to those.
-    fn keep(&mut self, count: usize) {
+    fn keep(&mut self, Objects { low, high }: Objects) {
+        let count = if low < high { low + self.dice.below(high - low + 1) } else { low };
         self.objects.truncate(count);
         let is_gone = |relation: &Relation| match *relation {
             Relation::Around(other)

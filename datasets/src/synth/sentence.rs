@@ -53,7 +53,7 @@ pub(super) fn of(
 
 /// What an object is and which, and nothing of where.
 pub(super) fn plain(object: &Object) -> Sentence {
-    let raw = format!("{}, {}", object.kind.noun(), object.color.name);
+    let raw = format!("{} {}", object.color.name, object.kind.noun());
     Sentence { id: 0, sent: clean(&raw), raw }
 }
 

@@ -1,3 +1,6 @@
+use std::collections::BTreeSet;
+
+use super::object::COLORS;
 use super::*;
 use crate::CocoSegmentation;
 use crate::mask::signed_area_doubled;
@@ -168,10 +171,25 @@ fn the_readers_give_back_what_was_written() {
     }
 }
 
+fn objects(text: &str) -> Objects {
+    text.parse().unwrap()
+}
+
+#[test]
+fn a_range_of_objects_is_drawn_from() {
+    let composition = Composition { objects: objects("1-3"), ..Composition::default() };
+    let scenes = compose_with(60, 42, &composition);
+    let counts: BTreeSet<usize> = scenes.iter().map(|scene| scene.objects.len()).collect();
+    assert_eq!(counts, BTreeSet::from([1, 2, 3]));
+    for wrong in ["0", "0-2", "3-1", "x", "1-", ""] {
+        assert!(wrong.parse::<Objects>().is_err(), "{wrong}");
+    }
+}
+
 /// Fewer objects are the first of those that there would be, and nothing is said of others.
 #[test]
 fn simple_scenes_hold_few_objects_and_plain_words() {
-    let composition = Composition { objects: 2, sentences: Sentences::Plain };
+    let composition = Composition { objects: objects("2"), sentences: Sentences::Plain };
     let (few, all) = (compose_with(20, 42, &composition), compose(20, 42));
     for (few, all) in few.iter().zip(&all) {
         assert!((1..=2).contains(&few.annotations.len()), "{}", few.annotations.len());
@@ -180,10 +198,11 @@ fn simple_scenes_hold_few_objects_and_plain_words() {
         for reference in few.annotations.iter().filter_map(|a| a.reference.as_ref()) {
             assert_eq!(reference.sentences.len(), 1);
             let raw = &reference.sentences[0].raw;
-            assert_eq!(raw.split(", ").count(), 2, "{raw}");
+            let color = raw.split(' ').next();
+            assert!(COLORS.iter().any(|known| Some(known.name) == color), "{raw}");
         }
     }
-    let composition = Composition { objects: 1, ..Composition::default() };
+    let composition = Composition { objects: objects("1"), ..Composition::default() };
     let scenes = compose_with(40, 42, &composition);
     let said = scenes.iter().flat_map(|scene| &scene.annotations);
     let said = said.filter_map(|a| a.reference.as_ref()).flat_map(|r| &r.sentences);

@@ -36,7 +36,7 @@ pub fn agree(out: &Path, about: &Value) -> Result<(), Failure> {
     };
     let known: Value = serde_json::from_slice(&text)
         .map_err(|error| Failure::new(format_args!("`{}` is damaged: {error}", path.display())))?;
-    for key in ["training", "settings", "moving", "rewards", "thinking", "model"] {
+    for key in ["training", "settings", "moving", "rewards", "replies", "model"] {
         let (before, now) = (&known["run"][key], &about["run"][key]);
         if before != now {
             return Err(Failure::new(format_args!(

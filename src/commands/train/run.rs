@@ -13,7 +13,7 @@ use segzero_model::packed;
 use segzero_model::qwen_vl::{MESSAGE_END, QwenVl};
 use segzero_train::{
     ADAPTER, ADAPTER_CONFIG, Adapters, ExportDtype, Figures, GrpoOptions, Item, Load, Lora,
-    Reference, Row, Sampled, SftOptions, Trainer, estimate, export, is_adapter, last, restore,
+    Reference, ReplyTemplate, Row, Sampled, SftOptions, Trainer, acquaint, estimate, export, is_adapter, last, restore,
     rows_of, save, without_adapters,
 };
 use serde_json::{Value, json};
@@ -36,11 +36,14 @@ const VALIDATION: &str = "validation";
 pub fn sft(args: SftArgs) -> Result<ExitCode, Failure> {
     let settings = args.settings();
     let micro_batch = args.common.prompts_at_once as usize;
-    let options = SftOptions { thinking: args.thinking.clone(), micro_batch };
-    let rows = rows(&args.set)?;
+    let options = SftOptions { replies: args.reply.clone(), micro_batch };
+    let mut rows = rows(&args.set)?;
+    if args.reply.iter().any(ReplyTemplate::tells_of_others) {
+        acquaint(&mut rows);
+    }
     let moving = args.common.moving(&settings, rows.len());
     let about = json!({
-        "training": "sft", "settings": settings, "moving": moving, "thinking": args.thinking,
+        "training": "sft", "settings": settings, "moving": moving, "replies": args.reply,
         "model": args.common.about(), "args": args,
     });
     let mut run = Run::open(&args.common, rows, settings.rollout_batch_size, moving, about)?;

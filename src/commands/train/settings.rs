@@ -6,7 +6,7 @@ use segzero_eval::prompt::PromptStyle;
 use segzero_model::device::DeviceName;
 use segzero_train::{
     Checkpointing, Decay, Hyperparameters, ImportanceLevel, KlEstimator, Lora, LossType, Moving,
-    PolicyOptions, Preset, ScaleRewards, SchedulerType,
+    PolicyOptions, Preset, ReplyTemplate, ScaleRewards, SchedulerType,
 };
 use serde::{Deserialize, Serialize};
 
@@ -187,14 +187,15 @@ pub struct SftArgs {
     pub set: SourceArgs,
     #[command(flatten)]
     pub common: Common,
-    /// What the model is taught to think, with `{question}` where the question goes.
+    /// What the model is taught to say, with `{question}`, `{answer}` (or `{list}`), `{place}` and
+    /// `{others}` for what is the sample's own (docs/train.md). Given several times, samples take turns.
     #[arg(
         long,
-        default_value = "I look for {question}.",
+        default_value = "<think>I look for {question}.</think><answer>{answer}</answer>",
         value_name = "TEXT",
         help_heading = "Training"
     )]
-    pub thinking: String,
+    pub reply: Vec<ReplyTemplate>,
 }
 
 /// Flags of `segzero train grpo`.

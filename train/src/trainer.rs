@@ -14,10 +14,10 @@ use crate::advantage::{AdvantageOptions, advantages};
 use crate::error::TrainError;
 use crate::gradients::Accumulated;
 use crate::item::Item;
-use crate::reply::ReplyTemplate;
 use crate::loss::{LossFigures, LossOptions, Pull, Scored, reply_loss, token_weights};
 use crate::optimizer::{AdamW, Schedule};
 use crate::policy::{Batch, Likelihood, Policy, PolicyOptions, Timing, likelihoods};
+use crate::reply::ReplyTemplate;
 use crate::weights::Weights;
 
 /// What is logged of a step, by the names of veRL and EasyR1.
@@ -225,18 +225,10 @@ impl Trainer {
         let replies = self.rollout(items, stop, options)?;
         let rollout = begin.elapsed();
         let each = options.num_generations;
-        let texts: Vec<String> = replies
-            .par_iter()
-            .map(|reply| prompter.tokenizer.decode(&reply.tokens, SpecialTokens::Skip))
-            .collect();
-        let rewards: Vec<Rewards> = texts
-            .par_iter()
-            .enumerate()
-            .map(|(index, text)| recipe.score(text, &items[index / each].solution))
-            .collect();
+        let (texts, rewards) = judged(items, &replies, prompter, recipe);
         let scores: Vec<f64> = rewards.iter().map(|rewards| rewards.total).collect();
         let advantages = advantages(&scores, each, options.advantage);
-        let judged = begin.elapsed() - rollout;
+        let judging = begin.elapsed() - rollout;
         let counts: Vec<usize> = replies.iter().map(|reply| reply.tokens.len()).collect();
         let weights = token_weights(&counts, &options.loss);
         let (mut figures, mut clock) = (Figures::new(), Clock::default());
@@ -252,7 +244,7 @@ impl Trainer {
         clock.note(&mut figures, begin);
         let seconds = rollout.as_secs_f64();
         figures.insert("timing_s/rollout".to_owned(), seconds);
-        figures.insert("timing_s/reward".to_owned(), judged.as_secs_f64());
+        figures.insert("timing_s/reward".to_owned(), judging.as_secs_f64());
         let tokens: usize = replies.iter().map(|reply| reply.tokens.len()).sum();
         figures.insert("tokens_per_second/rollout".to_owned(), tokens as f64 / seconds);
         note_rewards(&mut figures, &rewards, &scores, &advantages);
@@ -262,6 +254,25 @@ impl Trainer {
         lengths(&mut figures, "response_length", replies.iter().map(|reply| reply.tokens.len()));
         lengths(&mut figures, "prompt_length", items.iter().map(|item| item.prompt.ids.len()));
         Ok((figures, kept(self.step, items, texts, rewards, &advantages)))
+    }
+
+    /// Replies as a step would sample them, and what they earn; nothing is learned.
+    ///
+    /// # Errors
+    /// Samples that the model cannot take.
+    pub fn rehearse(
+        &self,
+        items: &[Item],
+        prompter: &Prompter,
+        stop: &[u32],
+        recipe: &Recipe,
+        options: &GrpoOptions,
+    ) -> Result<Vec<Sampled>, TrainError> {
+        let replies = self.rollout(items, stop, options)?;
+        let (texts, rewards) = judged(items, &replies, prompter, recipe);
+        let scores: Vec<f64> = rewards.iter().map(|rewards| rewards.total).collect();
+        let advantages = advantages(&scores, options.num_generations, options.advantage);
+        Ok(kept(self.step, items, texts, rewards, &advantages))
     }
 
     fn rollout(
@@ -382,6 +393,21 @@ impl Rollout {
 }
 
 /// What is kept of a rollout.
+fn judged(
+    items: &[Item],
+    replies: &[Reply],
+    prompter: &Prompter,
+    recipe: &Recipe,
+) -> (Vec<String>, Vec<Rewards>) {
+    let each = replies.len() / items.len().max(1);
+    let score = |(index, reply): (usize, &Reply)| {
+        let text = prompter.tokenizer.decode(&reply.tokens, SpecialTokens::Skip);
+        let rewards = recipe.score(&text, &items[index / each].solution);
+        (text, rewards)
+    };
+    replies.par_iter().enumerate().map(score).unzip()
+}
+
 fn kept(
     step: u64,
     items: &[Item],

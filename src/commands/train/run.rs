@@ -13,8 +13,8 @@ use segzero_model::packed;
 use segzero_model::qwen_vl::{MESSAGE_END, QwenVl};
 use segzero_train::{
     ADAPTER, ADAPTER_CONFIG, Adapters, ExportDtype, Figures, GrpoOptions, Item, Load, Lora,
-    Reference, ReplyTemplate, Row, Sampled, SftOptions, Trainer, acquaint, estimate, export, is_adapter, last, restore,
-    rows_of, save, without_adapters,
+    Reference, ReplyTemplate, Row, Sampled, SftOptions, Trainer, acquaint, estimate, export,
+    is_adapter, last, restore, rows_of, save, without_adapters,
 };
 use serde_json::{Value, json};
 

@@ -30,7 +30,10 @@ impl Log {
     pub fn open(out: &Path, step: u64) -> Result<Self, Failure> {
         let (log, lines) = reopened(&out.join(LOG), step)?;
         let (samples, _) = reopened(&out.join(SAMPLES), step)?;
-        let is_validation = |line: &Value| line["step"] == step && line["val/giou"].is_f64();
+        let tells = |line: &Value| {
+            line.as_object().is_some_and(|line| line.keys().any(|name| name.starts_with("val/")))
+        };
+        let is_validation = |line: &Value| line["step"] == step && tells(line);
         Ok(Self { log, samples, is_validated: lines.iter().any(is_validation) })
     }
 

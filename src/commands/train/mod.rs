@@ -6,6 +6,7 @@ mod init;
 mod log;
 mod mask;
 mod memory;
+mod rehearsal;
 mod run;
 mod settings;
 mod validate;

@@ -5,22 +5,22 @@ use std::process::ExitCode;
 use std::time::Instant;
 
 use rayon::prelude::*;
-use segzero_datasets::Format;
 use segzero_model::checkpoint::Checkpoint;
 use segzero_model::checkpoint::hub::Freshness;
 use segzero_model::load::{Named, Placement};
 use segzero_model::packed;
 use segzero_model::qwen_vl::{MESSAGE_END, QwenVl};
 use segzero_train::{
-    ADAPTER, ADAPTER_CONFIG, Adapters, ExportDtype, Figures, GrpoOptions, Item, Load, Lora,
-    Reference, ReplyTemplate, Row, Sampled, SftOptions, Trainer, acquaint, estimate, export,
-    is_adapter, last, restore, rows_of, save, without_adapters,
+    ADAPTER, ADAPTER_CONFIG, Adapters, ExportDtype, Figures, GrpoOptions, Hyperparameters, Item,
+    Load, Lora, Reference, ReplyTemplate, Row, Sampled, SftOptions, Trainer, acquaint, estimate,
+    export, is_adapter, last, restore, rows_of, save, without_adapters,
 };
 use serde_json::{Value, json};
 
 use super::folder::{self, agree};
 use super::log::Log;
 use super::memory;
+use super::rehearsal::{Rehearsal, fits, rows};
 use super::settings::{Common, Compute, GrpoArgs, SftArgs};
 use super::view::View;
 use crate::failure::Failure;
@@ -28,7 +28,6 @@ use crate::model_source;
 use crate::output::report;
 use crate::progress::Verbosity;
 use crate::reasoner::Prompting;
-use crate::source_args::{SourceArgs, Wanted};
 
 const VALIDATION: &str = "validation";
 
@@ -42,11 +41,15 @@ pub fn sft(args: SftArgs) -> Result<ExitCode, Failure> {
         acquaint(&mut rows);
     }
     let moving = args.common.moving(&settings, rows.len());
+    let recipe = args.rewards.recipe()?;
+    let sampling = sampling(&settings, &args.common);
+    let rehearsal = Rehearsal::open(&args.common, &recipe, &sampling)?;
     let about = json!({
         "training": "sft", "settings": settings, "moving": moving, "replies": args.reply,
         "model": args.common.about(), "args": args,
     });
     let mut run = Run::open(&args.common, rows, settings.rollout_batch_size, moving, about)?;
+    run.rehearsal = rehearsal;
     let stop = run.stop()?;
     run.expect_memory(None)?;
     run.go(|trainer, prompting, items| {
@@ -60,29 +63,16 @@ pub fn grpo(args: GrpoArgs) -> Result<ExitCode, Failure> {
     let settings = args.settings();
     let recipe = args.rewards.recipe()?;
     let rows = rows(&args.set)?;
-    if let Some(row) = rows.iter().find(|row| recipe.fits(&row.solution).is_err()) {
-        let reason = recipe.fits(&row.solution).err().map(|e| e.to_string()).unwrap_or_default();
-        let failure = Failure::new(format_args!("sample `{}`: {reason}", row.key));
-        return Err(failure.hint("choose another `--recipe`"));
-    }
-    let options = GrpoOptions {
-        num_generations: settings.num_generations,
-        num_iterations: settings.num_iterations,
-        temperature: settings.temperature,
-        top_p: settings.top_p,
-        top_k: settings.top_k,
-        max_completion_length: settings.max_completion_length,
-        loss: settings.loss,
-        advantage: settings.advantage,
-        prompts_at_once: args.common.prompts_at_once as usize,
-        seed: args.common.seed,
-    };
+    fits(&recipe, &rows)?;
+    let options = sampling(&settings, &args.common);
+    let rehearsal = Rehearsal::open(&args.common, &recipe, &options)?;
     let moving = args.common.moving(&settings, rows.len());
     let about = json!({
         "training": "grpo", "settings": settings, "moving": moving, "rewards": recipe,
         "model": args.common.about(), "args": args,
     });
     let mut run = Run::open(&args.common, rows, settings.rollout_batch_size, moving, about)?;
+    run.rehearsal = rehearsal;
     if settings.loss.beta != 0.0 {
         let reference = run.reference()?;
         run.trainer.hold_to(reference);
@@ -94,23 +84,20 @@ pub fn grpo(args: GrpoArgs) -> Result<ExitCode, Failure> {
     })
 }
 
-/// The rows of a prepared training set.
-fn rows(set: &SourceArgs) -> Result<Vec<Row>, Failure> {
-    let source = set.source(Wanted::Any)?;
-    if source.format != Format::HfTrain {
-        let path = source.annotations.display();
-        return Err(Failure::new(format_args!("`{path}` is no prepared training set"))
-            .hint("make one of it by `segzero prep`"));
+/// How replies are sampled, and how the loss is made of them.
+fn sampling(settings: &Hyperparameters, common: &Common) -> GrpoOptions {
+    GrpoOptions {
+        num_generations: settings.num_generations,
+        num_iterations: settings.num_iterations,
+        temperature: settings.temperature,
+        top_p: settings.top_p,
+        top_k: settings.top_k,
+        max_completion_length: settings.max_completion_length,
+        loss: settings.loss,
+        advantage: settings.advantage,
+        prompts_at_once: common.prompts_at_once as usize,
+        seed: common.seed,
     }
-    let rows: Vec<Row> = source
-        .samples(&set.read_options())?
-        .map(|sample| Ok(Row::new(sample?)?))
-        .collect::<Result<_, Failure>>()?;
-    if rows.is_empty() {
-        return Err(Failure::new(format_args!("`{}` holds no samples", set.root.display()))
-            .hint("`segzero prep` makes a training set"));
-    }
-    Ok(rows)
 }
 
 /// A training and its folder.
@@ -127,6 +114,7 @@ struct Run<'a> {
     /// The model without its adapters.
     without: Option<QwenVl>,
     trainer: Trainer,
+    rehearsal: Option<Rehearsal>,
 }
 
 impl<'a> Run<'a> {
@@ -170,7 +158,19 @@ impl<'a> Run<'a> {
             report(format_args!("goes on behind step {}", state.step));
         }
         let steps = moving.steps;
-        Ok(Self { common, rows, batch, steps, model, begin, prompting, lora, without, trainer })
+        Ok(Self {
+            common,
+            rows,
+            batch,
+            steps,
+            model,
+            begin,
+            prompting,
+            lora,
+            without,
+            trainer,
+            rehearsal: None,
+        })
     }
 
     /// The model that training began with.
@@ -275,19 +275,56 @@ impl<'a> Run<'a> {
     fn items(&self) -> Result<Vec<Item>, Failure> {
         let step = self.trainer.step() + 1;
         let rows = rows_of(step, self.batch, self.rows.len(), self.common.seed);
+        self.asked(rows.into_par_iter().map(|row| &self.rows[row]))
+    }
+
+    fn asked<'b>(
+        &self,
+        rows: impl IndexedParallelIterator<Item = &'b Row>,
+    ) -> Result<Vec<Item>, Failure> {
         let wording = |question: &str| self.common.prompt.text(question);
-        let item = |row: usize| -> Result<Item, Failure> {
-            Ok(self.rows[row].item(&self.prompting.prompter, &wording)?)
-        };
-        rows.into_par_iter().map(item).collect()
+        rows.map(|row| Ok(row.item(&self.prompting.prompter, &wording)?)).collect()
     }
 
     /// Notes what a checkpoint is worth, and whether it is the best.
     fn validate(&self, checkpoint: &Path, log: &mut Log, view: &View) -> Result<(), Failure> {
-        let step = self.trainer.step();
-        let out = self.common.out.join(VALIDATION).join(format!("step-{step:06}"));
-        if self.common.validation.val.is_none() {
+        let mut figures = self.rehearse(view)?;
+        figures.extend(self.test(checkpoint, view)?);
+        if figures.is_empty() {
             return Ok(());
+        }
+        // The line says that all of this was done, so it comes last.
+        log.step(self.trainer.step(), &figures, &[])
+    }
+
+    /// Where what belongs to the validation of this step is kept.
+    fn validation(&self, end: &str) -> PathBuf {
+        let name = format!("step-{:06}{end}", self.trainer.step());
+        self.common.out.join(VALIDATION).join(name)
+    }
+
+    /// What replies to `--val-set` earn.
+    fn rehearse(&self, view: &View) -> Result<Figures, Failure> {
+        let Some(rehearsal) = &self.rehearsal else { return Ok(Figures::new()) };
+        let stop = match &self.prompting.defaults.stop[..] {
+            [] => vec![self.stop()?],
+            stop => stop.to_vec(),
+        };
+        let figures = rehearsal.run(&self.validation("-replies.jsonl"), |rows, options| {
+            let items = self.asked(rows.par_iter())?;
+            let (prompter, recipe) = (&self.prompting.prompter, &rehearsal.recipe);
+            Ok(self.trainer.rehearse(&items, prompter, &stop, recipe, options)?)
+        })?;
+        let [mean, error] = ["mean", "error"].map(|of| figures[&format!("val/score/{of}")]);
+        let step = self.trainer.step();
+        view.say(&format!("step {step}: held-out replies earn {mean:.3} ± {error:.3}"));
+        Ok(figures)
+    }
+
+    /// What the whole pipeline makes of `--val`.
+    fn test(&self, checkpoint: &Path, view: &View) -> Result<Figures, Failure> {
+        if self.common.validation.val.is_none() {
+            return Ok(Figures::new());
         }
         let merged = self.common.out.join(VALIDATION).join("model");
         let model = match checkpoint.join(ADAPTER_CONFIG).is_file() {
@@ -297,21 +334,20 @@ impl<'a> Run<'a> {
             }
             false => checkpoint,
         };
-        let Some(worth) = self.common.validation.of(model, self.common, &out)? else {
-            return Ok(());
-        };
+        let worth = self.common.validation.of(model, self.common, &self.validation(""))?;
+        let Some(worth) = worth else { return Ok(Figures::new()) };
         let figures = [
             ("val/giou", worth.giou),
             ("val/ciou", worth.ciou),
             ("val/samples", worth.samples as f64),
         ];
+        let step = self.trainer.step();
         view.say(&format!(
             "step {step}: gIoU {:.4}, cIoU {:.4} on {} samples",
             worth.giou, worth.ciou, worth.samples
         ));
-        // The line says that all of this was done, so it comes last.
         folder::note(&self.common.out, step, checkpoint, worth.giou)?;
-        log.step(step, &figures.map(|(name, value)| (name.to_owned(), value)).into(), &[])
+        Ok(figures.map(|(name, value)| (name.to_owned(), value)).into())
     }
 }
 

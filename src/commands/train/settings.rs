@@ -135,6 +135,10 @@ pub struct Validation {
     /// Side of the square that images are asked about; 0 asks about them as they are.
     #[arg(long, value_name = "N", default_value_t = 840)]
     pub val_side: u32,
+    /// A prepared training set that is not trained on: one reply to each of its prompts is sampled as in
+    /// training, and scored by `--recipe`.
+    #[arg(long, value_name = "PATH")]
+    pub val_set: Option<PathBuf>,
     /// The SAM 2 that turns answers into masks: its folder, file or name.
     #[arg(long, value_name = "DIR|NAME")]
     pub segmenter: Option<String>,
@@ -196,6 +200,8 @@ pub struct SftArgs {
         help_heading = "Training"
     )]
     pub reply: Vec<ReplyTemplate>,
+    #[command(flatten)]
+    pub rewards: RecipeArgs,
 }
 
 /// Flags of `segzero train grpo`.

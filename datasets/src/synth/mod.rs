@@ -47,11 +47,14 @@ pub struct Composition {
     /// What is said of them.
     #[arg(long, value_enum, default_value_t)]
     pub sentences: Sentences,
+    /// Longer side of every image, in pixels, in place of sizes from 320 to 1024.
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(64..=4096))]
+    pub longest_side: Option<u32>,
 }
 
 impl Default for Composition {
     fn default() -> Self {
-        Self { objects: Objects::default(), sentences: Sentences::All }
+        Self { objects: Objects::default(), sentences: Sentences::All, longest_side: None }
     }
 }
 

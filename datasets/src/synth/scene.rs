@@ -107,6 +107,11 @@ impl Scene {
     pub(super) fn compose(seed: u64, index: usize, composition: &Composition) -> Self {
         let mut dice = Dice::new(seed, index as u64);
         let (width, height) = SIZES[index % SIZES.len()];
+        let scaled = |side: u32| match composition.longest_side {
+            Some(longest) => (side * longest).div_ceil(width.max(height)),
+            None => side,
+        };
+        let (width, height) = (scaled(width), scaled(height));
         let backdrop = Backdrop::new(&mut dice);
         let mut colors: Vec<Color> =
             COLORS.iter().copied().filter(|c| backdrop.shows(c.rgb)).collect();

@@ -186,10 +186,25 @@ fn a_range_of_objects_is_drawn_from() {
     }
 }
 
+#[test]
+fn the_longer_side_is_as_asked_for() {
+    let composition = Composition { longest_side: Some(252), ..Composition::default() };
+    let sizes: BTreeSet<_> = compose_with(10, 42, &composition)
+        .iter()
+        .map(|scene| (scene.size.width, scene.size.height))
+        .collect();
+    assert!(sizes.contains(&(252, 189)) && sizes.contains(&(189, 252)), "{sizes:?}");
+    assert!(sizes.iter().all(|&(width, height)| width.max(height) == 252), "{sizes:?}");
+}
+
 /// Fewer objects are the first of those that there would be, and nothing is said of others.
 #[test]
 fn simple_scenes_hold_few_objects_and_plain_words() {
-    let composition = Composition { objects: objects("2"), sentences: Sentences::Plain };
+    let composition = Composition {
+        objects: objects("2"),
+        sentences: Sentences::Plain,
+        ..Composition::default()
+    };
     let (few, all) = (compose_with(20, 42, &composition), compose(20, 42));
     for (few, all) in few.iter().zip(&all) {
         assert!((1..=2).contains(&few.annotations.len()), "{}", few.annotations.len());

@@ -206,7 +206,11 @@ fn frozen_parts_stay_and_checkpoints_are_models() {
     fs::remove_file(place.0.at("run/best.json")).unwrap();
     place.trained("sft", "run", &[&flags[..], &validation].concat());
     assert_eq!(place.log("run"), log);
-    assert!(place.0.at("run/best.json").exists());
+    // The checkpoint, though the model that it began with is worth as much.
+    let best = fs::read(place.0.at("run/best.json")).unwrap();
+    let best: Value = serde_json::from_slice(&best).unwrap();
+    assert_eq!((&best["step"], &best["checkpoint"]), (&1.into(), &"step-000001".into()));
+    assert!(log[0]["val/giou"].as_f64().unwrap() >= log[2]["val/giou"].as_f64().unwrap());
 
     let exported = place.path("model");
     let output = segzero([

@@ -99,11 +99,15 @@ pub fn could_not_write(path: &Path, error: std::io::Error) -> Failure {
     Failure::new(format_args!("could not write `{}`: {error}", path.display()))
 }
 
-/// Takes note of what a checkpoint is worth, if none was worth as much.
+/// Takes note of what a checkpoint is worth, if none was worth as much. The model of step 0, which
+/// training began with, is no checkpoint, whatever it is worth.
 ///
 /// # Errors
 /// A disk that is full.
 pub fn note(out: &Path, step: u64, checkpoint: &Path, giou: f64) -> Result<(), Failure> {
+    if step == 0 {
+        return Ok(());
+    }
     let best = out.join(BEST);
     let known = fs::read(&best).ok().and_then(|text| serde_json::from_slice::<Best>(&text).ok());
     if known.is_none_or(|known| giou > known.giou) {

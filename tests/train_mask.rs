@@ -78,7 +78,18 @@ fn shapes(folder: &Path) -> BTreeMap<String, Vec<usize>> {
 #[test]
 fn it_goes_on_to_the_bit_and_is_published_as_transformers_has_it() {
     let place = Place::new();
-    let flags = ["--max-steps", "4", "--save-steps", "2", "--val-split", "val", "--val-limit", "1"];
+    let flags = [
+        "--max-steps",
+        "4",
+        "--save-steps",
+        "2",
+        "--save-total-limit",
+        "1",
+        "--val-split",
+        "val",
+        "--val-limit",
+        "1",
+    ];
     let trained = |out: &str| {
         let output = place.train(out, &flags);
         assert!(output.status.success(), "{}", text(&output.stderr));
@@ -95,7 +106,15 @@ fn it_goes_on_to_the_bit_and_is_published_as_transformers_has_it() {
         assert!(steps.iter().all(|line| line[name].as_f64().unwrap() >= 0.0), "{name}");
     }
 
+    // What a killed run left of a checkpoint is none: the best is kept, and one other.
+    for step in [3, 5] {
+        let left = format!("parts/checkpoints/step-{step:06}.incomplete");
+        fs::create_dir_all(place.0.at(&left)).unwrap();
+    }
     trained("parts");
+    for step in [2, 4] {
+        assert!(place.0.at(&format!("parts/checkpoints/step-{step:06}")).is_dir());
+    }
     // As if it had been killed behind the third step.
     fs::remove_dir_all(place.0.at("parts/checkpoints/step-000004")).unwrap();
     trained("parts");

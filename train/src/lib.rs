@@ -40,7 +40,7 @@ pub use optimizer::{AdamW, Decay, FirstStep, Moments, Schedule, SchedulerType};
 pub use policy::{Batch, Likelihood, Policy, PolicyOptions, Timing, likelihoods};
 pub use recipe::{Hyperparameters, LastStep, Preset};
 pub use reply::ReplyTemplate;
-pub use saved::{CHECKPOINTS, State, last, restore, save};
+pub use saved::{CHECKPOINTS, State, checkpoints, last, restore, save};
 pub use tape::Checkpointing;
 pub use trainer::{Figures, GrpoOptions, Moving, Sampled, SftOptions, Trainer};
 pub use weights::Weights;

@@ -99,19 +99,23 @@ pub(crate) fn side_files(model: &Path) -> Result<Vec<PathBuf>, TrainError> {
     Ok(files)
 }
 
-/// The last whole checkpoint of a run.
-///
-/// # Errors
-/// A folder that cannot be read.
-pub fn last(run: &Path) -> Result<Option<(PathBuf, State)>, TrainError> {
-    let folder = run.join(CHECKPOINTS);
-    let Ok(entries) = fs::read_dir(&folder) else { return Ok(None) };
+/// The whole checkpoints of a run, the last one last.
+pub fn checkpoints(run: &Path) -> Vec<PathBuf> {
+    let Ok(entries) = fs::read_dir(run.join(CHECKPOINTS)) else { return Vec::new() };
     let mut found: Vec<PathBuf> = entries
         .filter_map(|entry| Some(entry.ok()?.path()))
         .filter(|path| path.extension().is_none() && path.join(TRAINER).join(STATE).is_file())
         .collect();
     found.sort();
-    let Some(path) = found.pop() else { return Ok(None) };
+    found
+}
+
+/// The last whole checkpoint of a run.
+///
+/// # Errors
+/// A checkpoint that cannot be read.
+pub fn last(run: &Path) -> Result<Option<(PathBuf, State)>, TrainError> {
+    let Some(path) = checkpoints(run).pop() else { return Ok(None) };
     let state = path.join(TRAINER).join(STATE);
     let failed = |reason: String| TrainError::Read { path: state.clone(), reason };
     let text = fs::read_to_string(&state).map_err(|error| failed(error.to_string()))?;

@@ -4,7 +4,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 use segzero_model::checkpoint::hub::Freshness;
-use segzero_train::{ADAPTER_CONFIG, last};
+use segzero_train::{ADAPTER_CONFIG, checkpoints, last};
 use serde::Serialize;
 use serde_json::{Value, json};
 
@@ -117,27 +117,21 @@ pub fn note(out: &Path, step: u64, checkpoint: &Path, giou: f64) -> Result<(), F
     Ok(())
 }
 
-/// Removes checkpoints beyond those that are kept.
+/// Removes whole checkpoints beyond those that are kept.
 ///
 /// # Errors
-/// A folder that cannot be read, or a checkpoint that cannot be removed.
-pub fn thin_out(out: &Path, newest: &Path, limit: usize) -> Result<(), Failure> {
+/// A checkpoint that cannot be removed.
+pub fn thin_out(out: &Path, limit: usize) -> Result<(), Failure> {
     if limit == 0 {
         return Ok(());
     }
-    let Some(folder) = newest.parent() else { return Ok(()) };
     let best = fs::read(out.join(BEST)).ok();
     let best = best.and_then(|text| serde_json::from_slice::<Best>(&text).ok());
     let is_best = |path: &Path| {
         let name = path.file_name().unwrap_or_default().to_string_lossy();
         best.as_ref().is_some_and(|best| best.checkpoint == name)
     };
-    let entries = fs::read_dir(folder).map_err(|e| could_not_write(folder, e))?;
-    let mut found: Vec<PathBuf> = entries
-        .filter_map(|entry| Some(entry.ok()?.path()))
-        .filter(|path| !is_best(path))
-        .collect();
-    found.sort();
+    let found: Vec<PathBuf> = checkpoints(out).into_iter().filter(|path| !is_best(path)).collect();
     let surplus = found.len().saturating_sub(limit);
     for path in &found[..surplus] {
         fs::remove_dir_all(path).map_err(|e| could_not_write(path, e))?;

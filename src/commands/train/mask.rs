@@ -242,7 +242,7 @@ impl Run {
             if done.is_multiple_of(self.args.save_steps) || done == steps {
                 let path = save(self.trainer.weights(), done, &out, &self.model, None)?;
                 self.validate(&path, &mut log, &shown)?;
-                folder::thin_out(&out, &path, self.args.save_total_limit)?;
+                folder::thin_out(&out, self.args.save_total_limit)?;
             }
         }
         shown.finish();

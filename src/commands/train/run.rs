@@ -258,7 +258,7 @@ impl<'a> Run<'a> {
                 let (out, lora) = (&self.common.out, self.lora.as_ref());
                 let path = save(self.trainer.weights(), done, out, &self.model, lora)?;
                 self.validate(&path, &mut log, &view)?;
-                folder::thin_out(out, &path, self.common.save_total_limit)?;
+                folder::thin_out(out, self.common.save_total_limit)?;
             }
         }
         view.finish();

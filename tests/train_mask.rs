@@ -148,6 +148,8 @@ fn what_is_frozen_stays_and_other_settings_are_refused() {
     assert!(moved.iter().all(|name| name.starts_with("sam_mask_decoder.")), "{moved:?}");
     let other = ["--max-steps", "1", "--freeze", "image,prompts", "--mirrored", "1"];
     assert_refused(&place.train("run", &other), &["was begun with other settings", "draw"]);
+    let other = ["--max-steps", "1", "--freeze", "image", "--mirrored", "0"];
+    assert_refused(&place.train("run", &other), &["was begun with other settings", "freeze"]);
 }
 
 #[test]

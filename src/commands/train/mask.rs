@@ -183,6 +183,7 @@ pub fn run(args: Args) -> Result<ExitCode, Failure> {
     });
     let about = json!({
         "training": "mask", "settings": settings, "moving": args.moving(), "args": args,
+        "model": { "name": args.model, "freeze": args.freeze },
     });
     agree(&args.out, &about)?;
     let model = model_source::resolve(&args.model, Freshness::Cached, Verbosity::Normal)?;

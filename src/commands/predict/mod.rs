@@ -77,23 +77,31 @@ pub struct Args {
 
 /// Runs the command. A query without a mask is no error: it is counted, and named in the folder.
 pub fn run(mut args: Args) -> Result<ExitCode, Failure> {
-    let start = Instant::now();
-    let (summary, asked) = answer(&mut args)?;
+    let Asked { summary, count, seconds } = answer(&mut args)?;
     print(&format!("{}\n", args.out.join(PREDICTIONS).display()))?;
     report(&summary);
-    let seconds = start.elapsed().as_secs_f64();
-    if asked > 0 {
-        let rate = asked as f64 / seconds.max(1e-9);
-        report(format_args!("{asked} asked in {seconds:.1} s, {rate:.2} a second"));
+    if count > 0 {
+        let rate = count as f64 / seconds.max(1e-9);
+        report(format_args!("{count} asked in {seconds:.1} s, {rate:.2} a second"));
     }
     Ok(ExitCode::SUCCESS)
 }
 
-/// Asks what was not answered yet: what the run came to, and how many were asked.
+/// What a run came to.
+pub struct Asked {
+    /// All of it.
+    pub summary: Summary,
+    /// Queries that were asked, without those of an earlier run.
+    pub count: usize,
+    /// How long they took; models were loaded before.
+    pub seconds: f64,
+}
+
+/// Asks what was not answered yet.
 ///
 /// # Errors
 /// A data set that cannot be read; models that do not load; a run of other options.
-pub fn answer(args: &mut Args) -> Result<(Summary, usize), Failure> {
+pub fn answer(args: &mut Args) -> Result<Asked, Failure> {
     args.asking.expect_replies()?;
     if args.samples > 1 && args.asking.temperature == 0.0 && args.asking.reasoner.is_some() {
         return Err(Failure::new("several replies of temperature 0 are all the same")
@@ -113,8 +121,10 @@ pub fn answer(args: &mut Args) -> Result<(Summary, usize), Failure> {
     if before > 0 && !args.quiet {
         report(format_args!("{before} of {} were answered by an earlier run", units.len()));
     }
+    let start = Instant::now();
     ask_all(args, &pipeline, &units, &done, &mut journal)?;
-    Ok((journal.finish()?, units.len() - before))
+    let summary = journal.finish()?;
+    Ok(Asked { summary, count: units.len() - before, seconds: start.elapsed().as_secs_f64() })
 }
 
 fn absolute(path: &Path) -> PathBuf {

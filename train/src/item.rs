@@ -64,6 +64,14 @@ impl Row {
         Ok(Self { question, solution, others, image: sample.image.source, key: sample.key })
     }
 
+    /// Bytes of its image, where the row holds it.
+    pub fn bytes(&self) -> usize {
+        match &self.image {
+            ImageSource::Bytes(bytes) => bytes.len(),
+            ImageSource::File(_) | ImageSource::Absent => 0,
+        }
+    }
+
     /// Makes a prompt of it, with `wording` of the question. The answer goes along with an image that
     /// the model sees at another size.
     ///

@@ -1,12 +1,16 @@
 //! What a training will need, before it starts.
 //!
-//! Weights, moments, gradients and caches are counted exactly. Activations are counted as the tensors that
-//! Burn's graph holds on to for each token of a block, which were counted once by reading the blocks.
+//! Weights, moments, gradients, caches and encoded images are counted exactly. Activations are counted as
+//! the tensors that Burn's graph holds on to for each token of a block, which were counted once by reading
+//! the blocks.
 
 use segzero_model::qwen_vl::Config;
 use serde::Serialize;
 
 use crate::tape::Checkpointing;
+
+#[cfg(test)]
+mod tests;
 
 /// What decides on memory.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -15,6 +19,8 @@ pub struct Load {
     pub counts: [usize; 2],
     /// Bytes of a number as the network computes.
     pub bytes: usize,
+    /// Bytes of the training set's images, which are held as they are encoded.
+    pub set: usize,
     /// Whether a frozen copy is held.
     pub reference: Reference,
     /// Tokens of a prompt, those of its image included.
@@ -69,6 +75,7 @@ pub fn estimate(config: &Config, load: &Load) -> Vec<Part> {
         part("gradients", wide, "`--lora-r 16`, or `--freeze`"),
         part("moments", 2 * wide, "`--lora-r 16`, or `--freeze`"),
         part("reference", held, "`--lora-r 16`, or `--beta 0`"),
+        part("training set", load.set as u64, "fewer samples, by `segzero prep --count`"),
         part(
             "rollout cache",
             cache(config, load),

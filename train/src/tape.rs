@@ -22,8 +22,8 @@ pub enum Checkpointing {
     /// Everything.
     #[default]
     Off,
-    /// The inputs of each block, which is run again on the way back: a fraction of the memory for a
-    /// third more work.
+    /// The inputs of each block, which is run again on the way back: a fraction of the memory, and the
+    /// forward pass a second time.
     Blocks,
 }
 

@@ -195,6 +195,7 @@ impl<'a> Run<'a> {
         let load = Load {
             counts: self.trainer.weights().counts(),
             bytes: if self.common.dtype == Compute::F32 { 4 } else { 2 },
+            set: self.rows.iter().map(Row::bytes).sum(),
             reference: if copies { Reference::Copy } else { Reference::Free },
             prompt,
             patches: items.iter().map(patches).max().unwrap_or(0),

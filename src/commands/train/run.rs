@@ -181,7 +181,7 @@ impl<'a> Run<'a> {
         }
     }
 
-    /// Says what memory is needed, by the first sample of the set.
+    /// Says what memory is needed, by the largest sample of the next step.
     ///
     /// # Errors
     /// More than there is.

@@ -40,7 +40,7 @@ enum Command {
     Prep(commands::prep::Args),
     /// Draw masks, boxes and circles on the images: an HTML page and a contact sheet.
     Preview(commands::preview::Args),
-    /// Train a Qwen-VL: SFT, and GRPO by Seg-Zero's rewards.
+    /// Train a Qwen-VL by SFT and by GRPO on Seg-Zero's rewards, or a SAM 2 for masks.
     Train(commands::train::Args),
     /// Ask a Qwen-VL model about images.
     Ask(commands::ask::Args),

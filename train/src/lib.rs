@@ -1,11 +1,12 @@
-//! Training: SFT and GRPO of Qwen-VL by Seg-Zero's rewards.
+//! Training: SFT and GRPO of Qwen-VL by Seg-Zero's rewards, and of SAM 2 for masks ([`mask`]).
 //!
 //! ```text
 //! rewards (segzero_eval::reward) ──▶ advantage ──▶ loss ──▶ policy ──▶ gradients ──▶ optimizer
 //! ```
 //!
 //! Reward, advantage and loss are functions of numbers. The policy turns the loss's derivatives into
-//! gradients, and the optimizer those into weights.
+//! gradients, and the optimizer those into weights. Masks have a loss of their own; gradients, optimizer,
+//! weights and checkpoints are the same.
 
 mod advantage;
 mod begin;

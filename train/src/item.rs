@@ -7,10 +7,10 @@ use rand_chacha::rand_core::{RngCore, SeedableRng};
 use segzero_datasets::{Bbox, Geometry, ImageSource, Point, Sample, Size};
 use segzero_eval::reward::Solution;
 use segzero_model::qwen_vl::{Content, Message, Part, Prompt, Prompter, Role};
-use segzero_prep::image::decode;
 use sha2::{Digest, Sha256};
 
 use crate::error::TrainError;
+use crate::picture::picture;
 
 /// A row of a training set, with its image as it is encoded.
 #[derive(Clone, Debug)]
@@ -82,17 +82,7 @@ impl Row {
         prompter: &Prompter,
         wording: &(dyn Fn(&str) -> String + Sync),
     ) -> Result<Item, TrainError> {
-        let fault = |reason: String| TrainError::Sample { key: self.key.clone(), reason };
-        let image = match &self.image {
-            ImageSource::Bytes(bytes) => decode(bytes),
-            ImageSource::File(path) => {
-                let bytes = std::fs::read(path)
-                    .map_err(|error| fault(format!("`{}`: {error}", path.display())))?;
-                decode(&bytes)
-            }
-            ImageSource::Absent => return Err(fault("it has no image".to_owned())),
-        };
-        let image = image.map_err(|error| fault(error.to_string()))?;
+        let image = picture(&self.key, &self.image)?;
         let parts = vec![Part::Image, Part::Text { text: wording(&self.question) }];
         let message = Message { role: Role::User, content: Content::Parts(parts) };
         let prompt = prompter.prompt(&[message], std::slice::from_ref(&image));

@@ -18,6 +18,7 @@ mod loss;
 pub mod mask;
 mod memory;
 mod optimizer;
+mod picture;
 mod policy;
 mod recipe;
 mod reply;

@@ -6,10 +6,11 @@ use rand_chacha::ChaCha8Rng;
 use rand_chacha::rand_core::{RngCore, SeedableRng};
 use segzero_datasets::{Error, FillRegime, Geometry, ImageSource, Mask, Sample};
 use segzero_model::sam2::{Config, ImagePrompt, PointLabel, Preprocessing, Prompt, pixels};
-use segzero_prep::image::{Rgb, decode};
+use segzero_prep::image::Rgb;
 use serde::{Deserialize, Serialize};
 
 use crate::error::TrainError;
+use crate::picture::picture;
 
 /// The share of a box's side that is the deviation of its edges, and their largest move in pixels of
 /// the image: SAM's.
@@ -126,16 +127,7 @@ impl Scene {
     /// An image or a mask that cannot be read.
     pub fn open(&self, objects: &[usize]) -> Result<(Rgb, Vec<Mask>), TrainError> {
         let fault = |reason: String| TrainError::Sample { key: self.key.clone(), reason };
-        let image = match &self.image {
-            ImageSource::Bytes(bytes) => decode(bytes),
-            ImageSource::File(path) => {
-                let bytes = std::fs::read(path)
-                    .map_err(|error| fault(format!("`{}`: {error}", path.display())))?;
-                decode(&bytes)
-            }
-            ImageSource::Absent => return Err(fault("it has no image".to_owned())),
-        };
-        let image = image.map_err(|error| fault(error.to_string()))?;
+        let image = picture(&self.key, &self.image)?;
         let mask = |&object: &usize| {
             let masks = self.objects[object].rasterize(image.size, FillRegime::default());
             Ok(masks.map_err(|error| fault(error.to_string()))?.target)

@@ -36,3 +36,45 @@ function startTheme() {
     stored(next);
   });
 }
+
+// Of both pages' galleries: `show` shows page `state.page` of what is in `state.found`.
+const PAGE = 24;
+
+function pager(pages) {
+  const nav = byId("pager");
+  nav.hidden = pages < 2;
+  const step = (label, by) => {
+    const button = element("button", { type: "button" }, label);
+    button.disabled = state.page + by < 0 || state.page + by >= pages;
+    button.addEventListener("click", () => { turn(by); byId("gallery").scrollIntoView(); });
+    return button;
+  };
+  nav.replaceChildren(step("‹ Back", -1), element("span", {}, `page ${state.page + 1} of ${pages}`), step("Next ›", 1));
+}
+
+function turn(by) {
+  state.page += by;
+  show();
+}
+
+// Arrow keys among what a selector finds in the cards; at the ends of a page, to the next.
+function walk(event, selector) {
+  const cards = () => [...byId("cards").querySelectorAll(selector)];
+  const nodes = cards();
+  const at = nodes.indexOf(document.activeElement);
+  if (at < 0) return;
+  const top = nodes[0].getBoundingClientRect().top;
+  const columns = nodes.filter((node) => Math.abs(node.getBoundingClientRect().top - top) < 2).length;
+  const by = { ArrowRight: 1, ArrowLeft: -1, ArrowDown: columns, ArrowUp: -columns, Home: -at, End: nodes.length - 1 - at }[event.key];
+  if (by === undefined) return;
+  event.preventDefault();
+  const to = at + by;
+  if (nodes[to]) nodes[to].focus();
+  else if (to >= nodes.length && (state.page + 1) * PAGE < state.found.length) {
+    turn(1);
+    cards()[0].focus();
+  } else if (to < 0 && state.page > 0) {
+    turn(-1);
+    cards().pop().focus();
+  }
+}

@@ -4,7 +4,7 @@ use std::path::{Path, PathBuf};
 
 use serde::Serialize;
 
-/// What the scripts of reports share: elements, and the switch of colours.
+/// What the scripts of reports share: elements, the switch of colours, the pages of a gallery.
 pub(crate) const COMMON: &str = include_str!("common.js");
 
 /// A page that could not be written.

@@ -1,4 +1,3 @@
-const PAGE = 24;
 const ALL = data.key.map((_, i) => i);
 const state = { page: 0, found: [], bin: null, open: null };
 
@@ -279,23 +278,6 @@ function show() {
   pager(Math.ceil(found / PAGE));
 }
 
-function pager(pages) {
-  const nav = byId("pager");
-  nav.hidden = pages < 2;
-  const step = (label, by) => {
-    const button = element("button", { type: "button" }, label);
-    button.disabled = state.page + by < 0 || state.page + by >= pages;
-    button.addEventListener("click", () => { turn(by); byId("gallery").scrollIntoView(); });
-    return button;
-  };
-  nav.replaceChildren(step("‹ Back", -1), element("span", {}, `page ${state.page + 1} of ${pages}`), step("Next ›", 1));
-}
-
-function turn(by) {
-  state.page += by;
-  show();
-}
-
 const binOf = (iou) => Math.min(9, Math.floor(iou * 10));
 
 // How many of the found fall into each tenth of IoU; a bar is a filter.
@@ -320,27 +302,6 @@ function histogram(units) {
   });
 }
 
-// Arrow keys among the cards; at the ends of a page, to the next.
-function move(event) {
-  const figures = [...byId("cards").querySelectorAll(".figure")];
-  const at = figures.indexOf(document.activeElement);
-  if (at < 0) return;
-  const top = figures[0].getBoundingClientRect().top;
-  const columns = figures.filter((f) => Math.abs(f.getBoundingClientRect().top - top) < 2).length;
-  const by = { ArrowRight: 1, ArrowLeft: -1, ArrowDown: columns, ArrowUp: -columns, Home: -at, End: figures.length - 1 - at }[event.key];
-  if (by === undefined) return;
-  event.preventDefault();
-  const to = at + by;
-  if (figures[to]) figures[to].focus();
-  else if (to >= figures.length && (state.page + 1) * PAGE < state.found.length) {
-    turn(1);
-    byId("cards").querySelector(".figure").focus();
-  } else if (to < 0 && state.page > 0) {
-    turn(-1);
-    [...byId("cards").querySelectorAll(".figure")].pop().focus();
-  }
-}
-
 // In the enlarged view, the sample before or after.
 function moveOpen(event) {
   const by = { ArrowRight: 1, ArrowLeft: -1 }[event.key];
@@ -356,7 +317,7 @@ function keys(event) {
     event.preventDefault();
     byId("search").focus();
   } else if (byId("zoom").open) moveOpen(event);
-  else if (!typing) move(event);
+  else if (!typing) walk(event, ".figure");
 }
 
 function start() {

@@ -1,4 +1,3 @@
-const PAGE = 24;
 const state = { page: 0, found: [] };
 const samples = data.samples;
 const steps = [...new Set(samples.map((sample) => sample.step))].sort((a, b) => a - b);
@@ -86,52 +85,17 @@ function show() {
   pager(Math.ceil(found / PAGE));
 }
 
-function pager(pages) {
-  const nav = byId("pager");
-  nav.hidden = pages < 2;
-  const step = (label, by) => {
-    const button = element("button", { type: "button" }, label);
-    button.disabled = state.page + by < 0 || state.page + by >= pages;
-    button.addEventListener("click", () => { turn(by); byId("gallery").scrollIntoView(); });
-    return button;
-  };
-  nav.replaceChildren(step("‹ Back", -1), element("span", {}, `page ${state.page + 1} of ${pages}`), step("Next ›", 1));
-}
-
-function turn(by) {
-  state.page += by;
-  show();
-}
-
-// Arrow keys among the cards; at the ends of a page, to the next.
-function move(event) {
-  const cards = [...byId("cards").querySelectorAll("article")];
-  const at = cards.indexOf(document.activeElement);
-  if (at < 0) return;
-  if (event.key === "Enter") cards[at].classList.toggle("open");
-  const top = cards[0].getBoundingClientRect().top;
-  const columns = cards.filter((card) => Math.abs(card.getBoundingClientRect().top - top) < 2).length;
-  const by = { ArrowRight: 1, ArrowLeft: -1, ArrowDown: columns, ArrowUp: -columns, Home: -at, End: cards.length - 1 - at }[event.key];
-  if (by === undefined) return;
-  event.preventDefault();
-  const to = at + by;
-  if (cards[to]) cards[to].focus();
-  else if (to >= cards.length && (state.page + 1) * PAGE < state.found.length) {
-    turn(1);
-    byId("cards").querySelector("article").focus();
-  } else if (to < 0 && state.page > 0) {
-    turn(-1);
-    [...byId("cards").querySelectorAll("article")].pop().focus();
-  }
-}
-
 function keys(event) {
   const typing = /^(INPUT|SELECT|TEXTAREA)$/.test(event.target.tagName);
   if (typing || event.ctrlKey || event.metaKey || event.altKey) return;
   if (event.key === "/") {
     event.preventDefault();
     byId("search").focus();
-  } else move(event);
+    return;
+  }
+  const card = document.activeElement;
+  if (event.key === "Enter" && card.matches("#cards article")) card.classList.toggle("open");
+  walk(event, "article");
 }
 
 function start() {

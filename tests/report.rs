@@ -7,7 +7,7 @@ mod common;
 
 use std::path::{Path, PathBuf};
 
-use browser::Browser;
+use browser::{Browser, GROUND};
 use common::{Data, assert_refused, segzero, text};
 use segzero_datasets::synth;
 use serde_json::{Value, json};
@@ -152,17 +152,6 @@ fn what_cannot_be_reported_is_refused() {
 const FOCUSED: &str =
     "[...document.querySelectorAll('#cards .figure')].indexOf(document.activeElement)";
 
-fn count(browser: &mut Browser) -> String {
-    browser.eval("document.getElementById('count').textContent").as_str().unwrap().to_owned()
-}
-
-fn choose(browser: &mut Browser, id: &str, value: &str) {
-    browser.eval(&format!(
-        "{{ const node = document.getElementById('{id}'); node.value = '{value}'; \
-         node.dispatchEvent(new Event(node.type === 'search' ? 'input' : 'change')); }}"
-    ));
-}
-
 #[test]
 fn the_page_works_in_a_browser() {
     let (data, [first, second]) = scored();
@@ -181,34 +170,34 @@ fn the_page_works_in_a_browser() {
 
 fn filters(browser: &mut Browser) {
     let all = browser.eval("data.key.length").as_u64().unwrap();
-    assert_eq!(count(browser), format!("16 of {all} samples"));
-    choose(browser, "show", "all");
-    assert_eq!(count(browser), format!("{all} samples"));
-    choose(browser, "show", "worst");
-    assert_eq!(count(browser), format!("4 of {all} samples"));
-    choose(browser, "show", "status-missing");
+    assert_eq!(browser.text_of("count"), format!("16 of {all} samples"));
+    browser.set("show", "all");
+    assert_eq!(browser.text_of("count"), format!("{all} samples"));
+    browser.set("show", "worst");
+    assert_eq!(browser.text_of("count"), format!("4 of {all} samples"));
+    browser.set("show", "status-missing");
     let missing = browser.eval("data.status[0].filter((s) => s === 'missing').length");
-    assert_eq!(count(browser), format!("{missing} of {all} samples"));
-    choose(browser, "show", "all");
-    choose(browser, "search", "no such word");
-    assert_eq!(count(browser), format!("0 of {all} samples"));
+    assert_eq!(browser.text_of("count"), format!("{missing} of {all} samples"));
+    browser.set("show", "all");
+    browser.set("search", "no such word");
+    assert_eq!(browser.text_of("count"), format!("0 of {all} samples"));
     let key = browser.eval("data.key[5]").as_str().unwrap().to_owned();
-    choose(browser, "search", &key);
+    browser.set("search", &key);
     let texts = browser.eval("[...document.querySelectorAll('article')].map((a) => a.innerText)");
     assert!(texts.as_array().unwrap().iter().any(|text| text.as_str().unwrap().contains(&key)));
     // A reply is found too.
-    choose(browser, "search", "it is number");
+    browser.set("search", "it is number");
     let found = browser.eval("state.found.every((unit) => data.cards[unit])");
     assert_eq!(found, true);
-    choose(browser, "search", "");
-    choose(browser, "sort", "iou-");
+    browser.set("search", "");
+    browser.set("sort", "iou-");
     assert_eq!(browser.eval("data.iou[0][state.found[0]]"), 1.0);
-    choose(browser, "run", "1");
+    browser.set("run", "1");
     assert_eq!(browser.eval("data.iou[1][state.found[0]]"), 1.0);
     browser.eval("document.querySelectorAll('#histogram button')[9].click()");
     assert_eq!(browser.eval("state.found.every((unit) => data.iou[1][unit] >= 0.9)"), true);
     browser.eval("document.querySelectorAll('#histogram button')[9].click()");
-    choose(browser, "show", "pictured");
+    browser.set("show", "pictured");
 }
 
 fn keyboard(browser: &mut Browser) {
@@ -282,31 +271,10 @@ fn masks(browser: &mut Browser) {
 
 fn looks(browser: &mut Browser) {
     browser.eval("for (const node of document.querySelectorAll('details')) node.open = true");
-    let ground = "getComputedStyle(document.body).backgroundColor";
-    let mut grounds = Vec::new();
-    for theme in ["light", "dark", "system"] {
-        browser.eval("document.getElementById('theme').click()");
-        assert_eq!(browser.eval("document.getElementById('theme').textContent"), theme);
-        grounds.push(browser.eval(ground));
-        let contrast = browser.faint_texts();
-        assert!(contrast["seen"].as_u64().unwrap() > 100);
-        assert_eq!(contrast["faint"], json!([]), "{theme}");
-    }
-    assert_ne!(grounds[0], grounds[1]);
+    let [_, dark_ground] = browser.assert_legible(100);
     let dark = json!({"features": [{"name": "prefers-color-scheme", "value": "dark"}]});
     browser.call("Emulation.setEmulatedMedia", dark);
-    assert_eq!(browser.eval(ground), grounds[1], "the system's wish is heard");
-    for width in [1280, 390] {
-        browser.resize(width, 900);
-        let wide = browser.eval("document.documentElement.scrollWidth").as_u64().unwrap();
-        assert!(wide <= u64::from(width), "{wide} > {width}");
-        let said = browser.eval("document.body.innerText");
-        for word in ["NaN", "undefined", "null", "Infinity"] {
-            assert!(!said.as_str().unwrap().contains(word), "{word}");
-        }
-    }
-    let unnamed = "[...document.querySelectorAll('button, select, input')].filter((node) => \
-                   !node.closest('[hidden]') && !node.getAttribute('aria-label') && \
-                   !node.innerText.trim() && !node.closest('label')).length";
-    assert_eq!(browser.eval(unnamed), 0, "every control has a name");
+    assert_eq!(browser.eval(GROUND), dark_ground, "the system's wish is heard");
+    browser.assert_in_order();
+    browser.assert_no_slips();
 }

@@ -11,7 +11,6 @@ use std::process::Output;
 
 use browser::Browser;
 use common::{Data, assert_refused, segzero, text};
-use serde_json::json;
 
 const MODEL: &str = "tests/fixtures/pipeline/qwen";
 
@@ -96,34 +95,23 @@ fn refusals(data: &Data) {
     fs::write(&log, whole).unwrap();
 }
 
-fn count(browser: &mut Browser) -> String {
-    browser.eval("document.getElementById('count').textContent").as_str().unwrap().to_owned()
-}
-
-fn set(browser: &mut Browser, id: &str, value: &str) {
-    browser.eval(&format!(
-        "{{ const node = document.getElementById('{id}'); node.value = '{value}'; \
-         node.dispatchEvent(new Event(node.tagName === 'INPUT' ? 'input' : 'change')); }}"
-    ));
-}
-
 fn replies(browser: &mut Browser, kept: usize) {
-    assert_eq!(count(browser), format!("{kept} replies"));
-    set(browser, "step", "2");
-    assert_eq!(browser.eval("document.getElementById('step-name').textContent"), "2");
+    assert_eq!(browser.text_of("count"), format!("{kept} replies"));
+    browser.set("step", "2");
+    assert_eq!(browser.text_of("step-name"), "2");
     assert_eq!(browser.eval("state.found.every((i) => samples[i].step === 2)"), true);
-    assert_ne!(count(browser), format!("{kept} replies"));
-    set(browser, "step", "0");
-    set(browser, "search", "no such word");
-    assert_eq!(count(browser), format!("0 of {kept} replies"));
+    assert_ne!(browser.text_of("count"), format!("{kept} replies"));
+    browser.set("step", "0");
+    browser.set("search", "no such word");
+    assert_eq!(browser.text_of("count"), format!("0 of {kept} replies"));
     let key = browser.eval("samples[1].key").as_str().unwrap().to_owned();
-    set(browser, "search", &key);
+    browser.set("search", &key);
     assert_eq!(browser.eval("state.found.includes(1)"), true);
-    set(browser, "search", "");
-    set(browser, "run", "1");
-    assert_eq!(count(browser), format!("0 of {kept} replies"), "SFT keeps none");
-    set(browser, "run", "");
-    set(browser, "sort", "length-");
+    browser.set("search", "");
+    browser.set("run", "1");
+    assert_eq!(browser.text_of("count"), format!("0 of {kept} replies"), "SFT keeps none");
+    browser.set("run", "");
+    browser.set("sort", "length-");
     let is_sorted = "state.found.every((s, i, all) => !i || \
                      samples[all[i - 1]].reply.length >= samples[s].reply.length)";
     assert_eq!(browser.eval(is_sorted), true);
@@ -161,24 +149,8 @@ fn looks(browser: &mut Browser) {
     );
     browser.eval("document.getElementById('differing').click()");
     assert!(browser.eval(seen).as_array().unwrap().iter().any(|class| class == ""));
-    for theme in ["light", "dark"] {
-        browser.eval("document.getElementById('theme').click()");
-        let contrast = browser.faint_texts();
-        assert!(contrast["seen"].as_u64().unwrap() > 100);
-        assert_eq!(contrast["faint"], json!([]), "{theme}");
-    }
-    for width in [1280, 390] {
-        browser.resize(width, 900);
-        let wide = browser.eval("document.documentElement.scrollWidth").as_u64().unwrap();
-        assert!(wide <= u64::from(width), "{wide} > {width}");
-        let said = browser.eval("document.body.innerText");
-        for word in ["NaN", "undefined", "null", "Infinity"] {
-            assert!(!said.as_str().unwrap().contains(word), "{word}");
-        }
-    }
-    let unnamed = "[...document.querySelectorAll('button, select, input')].filter((node) => \
-                   !node.closest('[hidden]') && !node.getAttribute('aria-label') && \
-                   !node.innerText.trim() && !node.closest('label')).length";
-    assert_eq!(browser.eval(unnamed), 0, "every control has a name");
+    browser.assert_legible(100);
+    browser.assert_in_order();
+    browser.assert_no_slips();
     assert_eq!(browser.requests.iter().filter(|url| !url.starts_with("file:")).count(), 0);
 }

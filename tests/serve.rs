@@ -547,25 +547,8 @@ fn taken_away(browser: &mut Browser, place: &Folder, server: &Server) {
 
 fn looks(browser: &mut Browser) {
     browser.eval("for (const node of document.querySelectorAll('details')) node.open = true");
-    let mut grounds = Vec::new();
-    for theme in ["light", "dark", "system"] {
-        browser.eval("document.getElementById('theme').click()");
-        assert_eq!(browser.eval("document.getElementById('theme').textContent"), theme);
-        grounds.push(browser.eval("getComputedStyle(document.body).backgroundColor"));
-        let contrast = browser.faint_texts();
-        assert!(contrast["seen"].as_u64().unwrap() > 20, "{contrast}");
-        assert_eq!(contrast["faint"], json!([]), "{theme}");
-    }
-    assert_ne!(grounds[0], grounds[1]);
-    for width in [1280, 390] {
-        browser.resize(width, 900);
-        let wide = browser.eval("document.documentElement.scrollWidth").as_u64().unwrap();
-        assert!(wide <= u64::from(width), "{wide} > {width}");
-    }
-    let unnamed = "[...document.querySelectorAll('button, textarea, input')].filter((node) => \
-                   !node.closest('[hidden]') && !node.getAttribute('aria-label') && \
-                   !node.innerText.trim() && !node.labels?.length).length";
-    assert_eq!(browser.eval(unnamed), 0, "every control has a name");
+    browser.assert_legible(20);
+    browser.assert_in_order();
 }
 
 /// A network of random weights reasons without end; it is heard, and stopped.

@@ -206,9 +206,55 @@ impl Browser {
         self.call("Emulation.setDeviceMetricsOverride", params);
     }
 
-    /// Texts whose colour does not stand out by 4.5:1 from what is behind them (WCAG 2.2, 1.4.3).
-    pub fn faint_texts(&mut self) -> Value {
-        self.eval(FAINT)
+    /// The text of the element with this id.
+    pub fn text_of(&mut self, id: &str) -> String {
+        let text = self.eval(&format!("document.getElementById('{id}').textContent"));
+        text.as_str().unwrap().to_owned()
+    }
+
+    /// Gives a control another value, as its user would.
+    pub fn set(&mut self, id: &str, value: &str) {
+        self.eval(&format!(
+            "{{ const node = document.getElementById('{id}'); node.value = '{value}'; \
+             node.dispatchEvent(new Event(node.tagName === 'INPUT' ? 'input' : 'change')); }}"
+        ));
+    }
+
+    /// Goes once through the page's colours, light, dark and the system's, each of which leaves more than
+    /// `texts` texts to be read, and gives the grounds of the first two.
+    pub fn assert_legible(&mut self, texts: u64) -> [Value; 2] {
+        let grounds = ["light", "dark", "system"].map(|theme| {
+            self.eval("document.getElementById('theme').click()");
+            assert_eq!(self.text_of("theme"), theme);
+            let contrast = self.eval(FAINT);
+            assert!(contrast["seen"].as_u64().unwrap() > texts, "{contrast}");
+            assert_eq!(contrast["faint"], json!([]), "{theme}");
+            self.eval(GROUND)
+        });
+        assert_ne!(grounds[0], grounds[1]);
+        let [light, dark, _] = grounds;
+        [light, dark]
+    }
+
+    /// On a desktop and on a telephone nothing is wider than the page, and every control has a name.
+    pub fn assert_in_order(&mut self) {
+        for width in [1280, 390] {
+            self.resize(width, 900);
+            let wide = self.eval("document.documentElement.scrollWidth").as_u64().unwrap();
+            assert!(wide <= u64::from(width), "{wide} > {width}");
+        }
+        let unnamed = "[...document.querySelectorAll('button, select, input, textarea')].filter((node) => \
+                       !node.closest('[hidden]') && !node.getAttribute('aria-label') && \
+                       !node.innerText.trim() && !node.labels?.length).length";
+        assert_eq!(self.eval(unnamed), 0, "every control has a name");
+    }
+
+    /// No text is a value that was not meant to be seen.
+    pub fn assert_no_slips(&mut self) {
+        let said = self.eval("document.body.innerText");
+        for word in ["NaN", "undefined", "null", "Infinity"] {
+            assert!(!said.as_str().unwrap().contains(word), "{word}");
+        }
     }
 }
 
@@ -220,7 +266,11 @@ impl Drop for Browser {
     }
 }
 
-/// The contrast of every text on the page with the nearest background that is not transparent.
+/// The colour of the page.
+pub const GROUND: &str = "getComputedStyle(document.body).backgroundColor";
+
+/// Texts whose colour does not stand out by 4.5:1 from the nearest background that is not transparent
+/// (WCAG 2.2, 1.4.3).
 const FAINT: &str = r#"(() => {
   const parse = (text) => { const c = text.match(/[\d.]+/g).map(Number); return c.length < 4 ? [...c, 1] : c; };
   const linear = (v) => ((v /= 255) <= 0.04045 ? v / 12.92 : ((v + 0.055) / 1.055) ** 2.4);

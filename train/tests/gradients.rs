@@ -5,19 +5,18 @@
 //! a parameter's norm away, ours up to 9e-5; `GRADIENT` is the bound that training asks for.
 #![allow(clippy::unwrap_used, clippy::print_stdout)] // helpers of tests; errors are worth seeing
 
+mod common;
+
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 use std::ops::Range;
 use std::path::{Path, PathBuf};
 
 use burn::module::ParamId;
-use burn::tensor::Device;
-use safetensors::Dtype;
+use common::{GRADIENT, gradient_error, norm};
 use segzero_datasets::Size;
-use segzero_model::checkpoint::random::{Form, Formula};
-use segzero_model::checkpoint::{Checkpoint, random};
-use segzero_model::load::{Named, Placement};
-use segzero_model::packed::Format;
+use segzero_model::checkpoint::random::Formula;
+use segzero_model::load::Named;
 use segzero_model::qwen_vl::{Config, Patches, Prompt, QwenVl, View, parameters};
 use segzero_test_support::fixture;
 use segzero_train::{
@@ -31,8 +30,6 @@ const LOG_PROB: f64 = 1e-5;
 /// Of entropies, as a part of the largest. Those of the second network are below 2, what is left of
 /// log-probabilities of up to 60, whose rounding they bear.
 const ENTROPY: f64 = 1e-4;
-/// Of a parameter's gradient, as a part of its norm.
-const GRADIENT: f64 = 1e-3;
 /// The same between two ways of ours. They differ by rounding: without a graph Burn computes attention
 /// in another order than with one, and batches of other sizes add up their products otherwise.
 const ROUNDING: f64 = 1e-4;
@@ -75,12 +72,9 @@ fn network(name: &str) -> (QwenVl, Vec<Named>) {
     let manifest = Path::new(env!("CARGO_MANIFEST_DIR"));
     let folder: PathBuf = manifest.join("../model/tests/fixtures/qwen_vl").join(name);
     let config = Config::open(&folder).unwrap();
-    let folder = tempfile::tempdir().unwrap();
-    let form = Form { dtype: Dtype::F32, ..Form::default() };
-    random::write(folder.path(), &parameters(&config), &form, &[]).unwrap();
-    let checkpoint = Checkpoint::open(folder.path()).unwrap();
-    let placement = Placement { device: Device::flex(), packs: false, format: Format::F32 };
-    QwenVl::load_named(&checkpoint, config, placement, None).unwrap()
+    common::network(&parameters(&config), |checkpoint, placement| {
+        QwenVl::load_named(checkpoint, config, placement, None).unwrap()
+    })
 }
 
 impl Expected {
@@ -201,24 +195,6 @@ impl<'a> Bench<'a> {
         };
         self.named.iter().filter_map(numbers).collect()
     }
-}
-
-fn norm(values: &[f64]) -> f64 {
-    values.iter().map(|x| x * x).sum::<f64>().sqrt()
-}
-
-/// How far a gradient is from one of which norm and dot products are known, as a part of the norm.
-/// The vectors' numbers have variance 1/3.
-fn gradient_error(name: &str, found: &[f64], expected: &[f64; 5]) -> f64 {
-    let mut worst = (norm(found) - expected[0]).abs();
-    for (k, expected) in expected[1..].iter().enumerate() {
-        let formula = Formula::scaled(&format!("gradient/{name}/{k}"), 1.0);
-        let dot = found.iter().enumerate().map(|(i, x)| x * f64::from(formula.value(i)));
-        let difference = (dot.sum::<f64>() - expected).abs();
-        worst =
-            if difference.is_nan() { f64::INFINITY } else { worst.max(3f64.sqrt() * difference) };
-    }
-    worst / expected[0]
 }
 
 /// The largest difference of two sets of gradients, as a part of each parameter's norm.

@@ -4,17 +4,16 @@
 //! training asks for; transformers' own gradients in 32 bits are up to `float32_error` away.
 #![allow(clippy::unwrap_used, clippy::print_stdout)] // helpers of tests; errors are worth seeing
 
+mod common;
+
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 use std::path::Path;
 
-use burn::tensor::Device;
-use safetensors::Dtype;
+use common::{GRADIENT, gradient_error, norm};
 use segzero_datasets::{Mask, Size};
-use segzero_model::checkpoint::random::{Form, Formula};
-use segzero_model::checkpoint::{Checkpoint, random};
-use segzero_model::load::{Named, Placement};
-use segzero_model::packed::Format;
+use segzero_model::checkpoint::random::Formula;
+use segzero_model::load::Named;
 use segzero_model::sam2::{Config, PointLabel, Prompt, Sam2, parameters};
 use segzero_test_support::fixture;
 use segzero_train::Accumulated;
@@ -24,8 +23,6 @@ use segzero_train::mask::{
 };
 use serde::Deserialize;
 
-/// Of a parameter's gradient, as a part of its norm.
-const GRADIENT: f64 = 1e-3;
 /// Of what has no gradient, as a part of the largest norm of all.
 const NOTHING: f64 = 1e-6;
 /// Of the parts of the loss, which are up to some units.
@@ -62,12 +59,9 @@ fn expected() -> Expected {
 fn network() -> (Sam2, Vec<Named>) {
     let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("../model/tests/fixtures/sam2/tiny");
     let config = Config::open(&folder).unwrap();
-    let folder = tempfile::tempdir().unwrap();
-    let form = Form { dtype: Dtype::F32, ..Form::default() };
-    random::write(folder.path(), &parameters(&config), &form, &[]).unwrap();
-    let checkpoint = Checkpoint::open(folder.path()).unwrap();
-    let placement = Placement { device: Device::flex(), packs: false, format: Format::F32 };
-    Sam2::load_named(&checkpoint, config, placement).unwrap()
+    common::network(&parameters(&config), |checkpoint, placement| {
+        Sam2::load_named(checkpoint, config, placement).unwrap()
+    })
 }
 
 /// The images with what is asked of them. The objects of the images come one image after the other.
@@ -96,23 +90,6 @@ fn views(expected: &Expected, config: &Config) -> Vec<View> {
         View { pixels: (0..side * side).flat_map(pixel).collect(), objects: objects.collect() }
     };
     all.chunks_exact(3 * side * side).enumerate().map(view).collect()
-}
-
-fn norm(values: &[f64]) -> f64 {
-    values.iter().map(|x| x * x).sum::<f64>().sqrt()
-}
-
-/// How far a gradient is from one of which norm and dot products are known, as a part of the norm.
-/// The vectors' numbers have variance 1/3.
-fn gradient_error(name: &str, found: &[f64], expected: &[f64; 5]) -> f64 {
-    let mut worst = (norm(found) - expected[0]).abs();
-    for (k, expected) in expected[1..].iter().enumerate() {
-        let formula = Formula::scaled(&format!("gradient/{name}/{k}"), 1.0);
-        let dot = found.iter().enumerate().map(|(i, x)| x * f64::from(formula.value(i)));
-        let difference = 3f64.sqrt() * (dot.sum::<f64>() - expected).abs();
-        worst = if difference.is_nan() { f64::INFINITY } else { worst.max(difference) };
-    }
-    worst / expected[0]
 }
 
 /// As files have them: the network keeps two kernels in another order.

@@ -106,7 +106,10 @@ pub struct Loader<'a> {
 impl<'a> Loader<'a> {
     /// Loads from a checkpoint.
     pub fn new(checkpoint: &'a Checkpoint, placement: Placement) -> Self {
-        let checkpoint = Some(checkpoint);
+        Self::of(Some(checkpoint), placement)
+    }
+
+    fn of(checkpoint: Option<&'a Checkpoint>, placement: Placement) -> Self {
         Self {
             checkpoint,
             placement,
@@ -148,14 +151,7 @@ impl<'a> Loader<'a> {
     /// names and shapes.
     pub fn listing() -> Loader<'static> {
         let placement = Placement { device: Device::flex(), packs: true, format: Format::F32 };
-        Loader {
-            checkpoint: None,
-            placement,
-            asked: Vec::new(),
-            named: Vec::new(),
-            ignored: Vec::new(),
-            adapters: None,
-        }
+        Loader::of(None, placement)
     }
 
     /// Names and shapes asked for so far.

@@ -10,7 +10,7 @@ mod reading;
 use std::collections::BTreeSet;
 use std::time::{Duration, Instant};
 
-use burn::module::{Module, ModuleMapper, Param, ParamId};
+use burn::module::{Module, ModuleMapper, ModuleVisitor, Param, ParamId};
 use burn::tensor::Tensor;
 use segzero_model::qwen_vl::vision::{Course, VisionTower};
 use segzero_model::qwen_vl::{Patches, Prompt, PromptError, QwenVl};
@@ -86,10 +86,9 @@ impl Policy {
     /// Of a model without gradients, of which the parameters in `frozen` stay as they are.
     pub fn new(plain: QwenVl, frozen: &BTreeSet<ParamId>, options: PolicyOptions) -> Self {
         let trained = plain.clone().train().map(&mut Freeze(frozen));
-        let mut count = 0;
-        let vision = trained.vision.clone().map(&mut CountTrained(&mut count));
-        drop(vision);
-        Self { plain, trained, options, trains_vision: count > 0 }
+        let mut vision = HasTrained(false);
+        trained.vision.visit(&mut vision);
+        Self { plain, trained, options, trains_vision: vision.0 }
     }
 
     /// The model without gradients: to sample from.
@@ -310,11 +309,11 @@ impl ModuleMapper for Freeze<'_> {
     }
 }
 
-struct CountTrained<'a>(&'a mut usize);
+/// Whether anything of a module has gradients.
+struct HasTrained(bool);
 
-impl ModuleMapper for CountTrained<'_> {
-    fn map_float<const D: usize>(&mut self, param: Param<Tensor<D>>) -> Param<Tensor<D>> {
-        *self.0 += usize::from(param.val().is_require_grad());
-        param
+impl ModuleVisitor for HasTrained {
+    fn visit_float<const D: usize>(&mut self, param: &Param<Tensor<D>>) {
+        self.0 |= param.val().is_require_grad();
     }
 }

@@ -67,8 +67,8 @@ pub struct Args {
     /// Highest learning rate.
     #[arg(long, default_value_t = 1e-4, value_name = "X", help_heading = "Training")]
     learning_rate: f64,
-    /// What it is multiplied by for the image encoder. One that nobody has trained must go slower, or
-    /// all places look alike before the decoder can tell them apart.
+    /// What it is multiplied by for the image encoder. One that nobody has trained had best stay as it is
+    /// (`--freeze image`) until the decoder heeds its prompts, and then go slower.
     #[arg(long, default_value_t = 1.0, value_name = "X", help_heading = "Training")]
     image_rate: f64,
     /// How it goes after the warm-up.

@@ -31,13 +31,21 @@ fn the_demo_goes_the_whole_way_and_can_be_repeated() {
     // A space, so that the printed commands need quotes.
     let out = folder.path().join("the demo");
     let said = demo(&out);
-    for command in ["inspect", "prep", "eval", "preview", "report"] {
+    for command in ["inspect", "prep", "eval", "preview", "report", "synth", "predict"] {
         assert!(said.contains(&format!("$ segzero {command} ")), "{command}: {said}");
     }
     let at = |name: &str| out.join(name);
     assert!(at("data/refcocog/refs(umd).p").is_file());
     assert!(at("train/manifest.json").is_file() && at("train-seg-zero/manifest.json").is_file());
     assert_eq!(std::fs::read(at("sheet.png")).unwrap()[1..4], *b"PNG");
+
+    // The small model was asked about every object of the test split, and what it thought is there.
+    let answers: serde_json::Value =
+        serde_json::from_slice(&std::fs::read(at("answers/scores.json")).unwrap()).unwrap();
+    assert!(answers["summary"]["n"].as_u64().unwrap() > 0);
+    let replies = std::fs::read_to_string(at("answers/predictions.jsonl")).unwrap();
+    assert!(replies.contains("<think>I see "), "{replies}");
+    assert!(at("answers-report/index.html").is_file());
 
     // The page shows what `eval` scored: the same queries, the same mean.
     let scores: serde_json::Value =

@@ -1,6 +1,8 @@
 //! `segzero demo`: the whole way of the data on a set that is made on the spot. Every step after the
 //! first is a command that is printed before it runs, as the user would type it.
 
+mod models;
+
 use std::fmt::Write as _;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
@@ -42,8 +44,28 @@ const PAGE: &str = "page.html";
 const TRAIN_PAGE: &str = "train.html";
 const SHEET: &str = "sheet.png";
 const REPORT: &str = "report";
-const MADE: [&str; 9] =
-    [DATA, PREDICTIONS, TRAIN, TRAIN_SEG_ZERO, SCORES, PAGE, TRAIN_PAGE, SHEET, REPORT];
+const MODELS: &str = "models";
+const SCENES: &str = "scenes";
+const ANSWERS: &str = "answers";
+const ANSWERS_REPORT: &str = "answers-report";
+const MADE: [&str; 13] = [
+    DATA,
+    PREDICTIONS,
+    TRAIN,
+    TRAIN_SEG_ZERO,
+    SCORES,
+    PAGE,
+    TRAIN_PAGE,
+    SHEET,
+    REPORT,
+    MODELS,
+    SCENES,
+    ANSWERS,
+    ANSWERS_REPORT,
+];
+
+/// Side of the images that the demo's model is asked about: what it was trained with.
+const SIDE: &str = "84";
 
 /// Runs the command.
 pub fn run(args: Args) -> Result<ExitCode, Failure> {
@@ -108,12 +130,43 @@ pub fn run(args: Args) -> Result<ExitCode, Failure> {
     let report = at(REPORT);
     segzero(&["report", &scores, "--out", &report])?;
 
+    let answers = reason(&args)?;
+
     print(&format!(
         "\nDone in {:.1} s. Open these in a browser:\n  {page}  (test split, with predictions)\n  \
-         {page_of_train}  (training set, as a model sees it)\n  {report}/index.html  (the scores)\n",
+         {page_of_train}  (training set, as a model sees it)\n  {report}/index.html  (the scores)\n  \
+         {answers}/index.html  (what the small model thought, and its masks)\n",
         begin.elapsed().as_secs_f64()
     ))?;
     Ok(ExitCode::SUCCESS)
+}
+
+/// Has the small models answer questions about scenes that they have not seen. Gives the report's
+/// folder.
+fn reason(args: &Args) -> Result<String, Failure> {
+    let at = |name: &str| args.out.join(name).display().to_string();
+    let (models, scenes, answers, report) =
+        (args.out.join(MODELS), at(SCENES), at(ANSWERS), at(ANSWERS_REPORT));
+    let [reasoner, segmenter] =
+        [models::REASONER, models::SEGMENTER].map(|name| models.join(name).display().to_string());
+    let scores = args.out.join(ANSWERS).join(SCORES).display().to_string();
+    let (count, seed) = (args.count.to_string(), args.seed.to_string());
+
+    heading(8, "Think, then segment: a small Seg-Zero, trained by `segzero train` on such scenes")?;
+    models::write(&models).map_err(|error| {
+        Failure::new(format_args!("could not write `{}`: {error}", models.display()))
+    })?;
+    let scenes_of = ["--objects", "1-3", "--sentences", "plain"];
+    let synth = ["synth", "--out", &scenes, "--count", &count, "--seed", &seed];
+    segzero(&[&synth[..], &scenes_of].concat())?;
+    let asked = ["predict", "--root", &scenes, "--split", "test", "--side", SIDE];
+    let by = ["--reasoner", &reasoner, "--segmenter", &segmenter, "--out", &answers];
+    segzero(&[&asked[..], &by].concat())?;
+
+    heading(9, "Score and show what it answered")?;
+    segzero(&["eval", "--pred", &answers, "--protocol", "seg-zero", "--out", &scores])?;
+    segzero(&["report", &scores, "--out", &report])?;
+    Ok(report)
 }
 
 fn heading(number: usize, text: &str) -> Result<(), Failure> {

@@ -94,35 +94,12 @@ pub fn run(args: Args) -> Result<ExitCode, Failure> {
 
     heading(5, "Score predictions: good ones, and some that are shifted, ragged, wrong, missing")?;
     let scores = at(SCORES);
-    segzero(&[
-        "eval",
-        "--root",
-        &data,
-        "--split",
-        "test",
-        "--pred",
-        &predictions,
-        "--protocol",
-        "all",
-        "--out",
-        &scores,
-    ])?;
+    let test = ["--root", &data, "--split", "test", "--pred", &predictions];
+    segzero(&[&["eval"], &test[..], &["--protocol", "all", "--out", &scores]].concat())?;
 
     heading(6, "Draw it all: a page to look at, and a contact sheet")?;
     let (page, sheet) = (at(PAGE), at(SHEET));
-    segzero(&[
-        "preview",
-        "--root",
-        &data,
-        "--split",
-        "test",
-        "--pred",
-        &predictions,
-        "--out",
-        &page,
-        "--sheet",
-        &sheet,
-    ])?;
+    segzero(&[&["preview"], &test[..], &["--out", &page, "--sheet", &sheet]].concat())?;
     let (train, page_of_train) = (at(TRAIN), at(TRAIN_PAGE));
     segzero(&["preview", "--set", &train, "--title", "Training set", "--out", &page_of_train])?;
 

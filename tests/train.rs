@@ -246,6 +246,41 @@ fn tensors(path: &Path) -> Vec<(String, Vec<f32>)> {
 }
 
 #[test]
+fn replies_are_taught_by_template_and_scored_on_a_set_that_is_held_out() {
+    let place = Place::new();
+    let held_out = place.path("held-out");
+    let (root, flags) = (place.path("data"), ["--split", "test", "--size", "84", "--count", "5"]);
+    let prep = ["prep", "--root", &root, "--out", &held_out, "--leaks", "allow"];
+    assert!(segzero(prep.iter().chain(&flags)).status.success());
+
+    let replies = ["--reply", "<think>{others}.</think>{list}", "--reply", "{question} {place}"];
+    let flags = ["--max-steps", "2", "--save-steps", "1", "--val-set", &held_out, "--frame", "84"];
+    place.trained("sft", "run", &[&replies[..], &flags].concat());
+    let log = place.log("run");
+    let validated: Vec<&Value> =
+        log.iter().filter(|line| line["val/score/mean"].is_f64()).collect();
+    assert_eq!(validated.iter().map(|line| line["step"].as_u64()).max(), Some(Some(2)));
+    assert_eq!(validated.len(), 3, "before the first step, and each checkpoint");
+    for line in validated {
+        let step = line["step"].as_u64().unwrap();
+        let name = format!("run/validation/step-{step:06}-replies.jsonl");
+        let replies = fs::read_to_string(place.0.at(&name)).unwrap();
+        let replies: Vec<Value> =
+            replies.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
+        assert_eq!(replies.len(), 5);
+        // The log's means are those of the replies that are kept.
+        for reward in ["think", "seg_format", "bbox_iou"] {
+            let sum: f64 = replies.iter().map(|r| r["rewards"][reward].as_f64().unwrap()).sum();
+            let mean = line[&format!("val/reward/{reward}/mean")].as_f64().unwrap();
+            assert!((mean - sum / 5.0).abs() < 1e-12, "{reward}: {line}");
+        }
+    }
+    let unknown = place.train("sft", "other", &["--reply", "{quesiton}"]);
+    assert!(text(&unknown.stderr).contains("`{quesiton}` means nothing in a reply"));
+    assert!(!place.0.at("other").exists());
+}
+
+#[test]
 fn a_beginning_is_the_same_for_the_same_seed() {
     let place = Place::new();
     let begin = |out: &str, seed: &str| {

@@ -293,6 +293,10 @@ fn a_beginning_is_the_same_for_the_same_seed() {
     let one = begin("one", "1");
     assert_eq!(one, begin("again", "1"));
     assert_ne!(one, begin("other", "2"));
+    // Whoever may read files of this user may read models.
+    fs::write(place.0.at("any"), "").unwrap();
+    let mode = |name: &str| fs::metadata(place.0.at(name)).unwrap().permissions();
+    assert_eq!(mode("one/model.safetensors"), mode("any"));
 }
 
 #[test]

@@ -1,7 +1,6 @@
 //! Weights to begin with, and weights as they are published.
 
 use std::borrow::Cow;
-use std::collections::HashMap;
 use std::fs;
 use std::path::Path;
 
@@ -16,6 +15,7 @@ use sha2::{Digest, Sha256};
 use crate::error::TrainError;
 use crate::lora::{ADAPTER, Lora, merged};
 use crate::saved::{WEIGHTS, side_files};
+use crate::weights::write;
 
 /// How weights are drawn: norms are 1, biases 0 unless said otherwise, all else normal.
 #[derive(clap::Args, Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
@@ -337,10 +337,5 @@ fn publish<V: View>(
             fs::copy(&file, to).map_err(|error| failed(error.to_string()))?;
         }
     }
-    let path = out.join(WEIGHTS);
-    let incomplete = path.with_extension("incomplete");
-    let about = HashMap::from([("format".to_owned(), "pt".to_owned())]);
-    safetensors::serialize_to_file(weights, Some(about), &incomplete)
-        .map_err(|error| failed(error.to_string()))?;
-    fs::rename(&incomplete, &path).map_err(|error| failed(error.to_string()))
+    write(&out.join(WEIGHTS), weights)
 }

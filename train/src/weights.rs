@@ -3,6 +3,7 @@
 
 use std::borrow::Cow;
 use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::fs;
 use std::path::Path;
 
 use burn::module::{Module, ModuleMapper, ModuleVisitor, Param, ParamId};
@@ -151,17 +152,25 @@ impl<M: Module> Weights<M> {
     }
 }
 
-/// Under a temporary name, then renamed.
-fn write<'a>(
+/// Writes a safetensors file under a temporary name, then renames it.
+///
+/// # Errors
+/// A disk that is full.
+pub(crate) fn write<V: View>(
     path: &Path,
-    tensors: impl Iterator<Item = (String, Stored<'a>)>,
+    tensors: impl Iterator<Item = (String, V)>,
 ) -> Result<(), TrainError> {
+    let failed = |reason: String| TrainError::Write { path: path.to_owned(), reason };
     let incomplete = path.with_extension("incomplete");
+    // The library makes files that only their owner can read; others of a group load models too.
+    let empty = fs::File::create(&incomplete).and_then(|file| file.metadata());
+    let usual = empty.map_err(|error| failed(error.to_string()))?.permissions();
     let about = HashMap::from([("format".to_owned(), "pt".to_owned())]);
     safetensors::serialize_to_file(tensors, Some(about), &incomplete)
-        .map_err(|error| TrainError::Write { path: path.to_owned(), reason: error.to_string() })?;
-    std::fs::rename(&incomplete, path)
-        .map_err(|error| TrainError::Write { path: path.to_owned(), reason: error.to_string() })
+        .map_err(|error| failed(error.to_string()))?;
+    fs::set_permissions(&incomplete, usual)
+        .and_then(|()| fs::rename(&incomplete, path))
+        .map_err(|error| failed(error.to_string()))
 }
 
 /// A tensor as it is written; its numbers are fetched when their turn comes.

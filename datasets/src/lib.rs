@@ -27,7 +27,9 @@ mod walk;
 pub use error::{Error, ErrorKind};
 pub use geometry::{CocoSegmentation, Geometry, Label, Masks, Shape};
 pub use held_out::{HeldOut, ImageKey, held_out_images};
-pub use hf::{KEY_COLUMNS, MaskRow, mask_rows};
+pub use hf::{
+    KEY_COLUMNS, MaskColumn, MaskRow, batch_id, batch_samples, batch_size, mask_rows, row_error,
+};
 pub use mask::{FillRegime, Mask, MaskError};
 pub use sample::{ImageRef, ImageSource, Query, Sample};
 pub use shapes::{Bbox, Point, Size};

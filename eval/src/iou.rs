@@ -86,6 +86,22 @@ impl IouSum {
         self.terms += 1;
     }
 
+    /// Adds what another sum holds.
+    pub fn merge(&mut self, other: Self) {
+        self.sum += other.sum;
+        self.terms += other.terms;
+    }
+
+    /// The sum in units of 2^-64, and of how many terms it is.
+    pub fn parts(self) -> (u128, u64) {
+        (self.sum, self.terms)
+    }
+
+    /// The sum of these [`IouSum::parts`].
+    pub fn from_parts((sum, terms): (u128, u64)) -> Self {
+        Self { sum, terms }
+    }
+
     /// The sum.
     pub fn total(self) -> f64 {
         self.sum as f64 / UNIT

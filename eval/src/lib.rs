@@ -10,15 +10,18 @@
 //! the sum of unions (also oIoU, overall IoU).
 
 pub mod answer;
+mod batch;
 mod boundary;
 mod breakdown;
 mod cell;
 mod compare;
 mod counted;
+mod counting;
 mod counts;
 mod coverage;
 mod iou;
 mod judge;
+mod partial;
 mod places;
 pub mod predictions;
 pub mod prompt;
@@ -35,6 +38,9 @@ mod summary;
 mod truth;
 pub mod vqa;
 
+pub use batch::{
+    finish_partials, iou_partial, merge_partials, partial_schema, score_batch, scores_schema,
+};
 pub use boundary::{BOUNDARY_RATIO, boundary_counts, boundary_distance};
 pub use breakdown::{Axis, Breakdown, Group, Groups};
 pub use cell::Cell;
@@ -44,6 +50,8 @@ pub use counts::Counts;
 pub use coverage::Coverage;
 pub use iou::{Iou, IouSum};
 pub use judge::{Outcome, judge, judge_missing};
+pub use partial::Partial;
+pub use places::corner_iou;
 pub use predictions::{
     AnswerFrame, Instances, KeyPattern, OnBadRecord, Prediction, PredictionFormat, Predictions,
     Reading, fill_boxes, prediction_line,

@@ -40,7 +40,7 @@ impl Places {
 /// corner, as Seg-Zero's evaluators have it.
 fn box_iou(target: Bbox, size: Size, prediction: Option<&Prediction>) -> f64 {
     let Some(Prediction { mask, boxes, .. }) = prediction else { return 0.0 };
-    let iou = |found: [f64; 4]| rectangle_iou(corners(target), found);
+    let iou = |found: [f64; 4]| corner_iou(corners(target), found);
     if !boxes.is_empty() {
         return boxes.iter().map(|&found| iou(found)).fold(0.0, f64::max);
     }
@@ -52,8 +52,8 @@ fn corners(bbox: Bbox) -> [f64; 4] {
     [bbox.x0, bbox.y0, bbox.x1, bbox.y1].map(f64::from)
 }
 
-/// IoU of two `[x0, y0, x1, y1]`; 0 where either has no area.
-fn rectangle_iou(a: [f64; 4], b: [f64; 4]) -> f64 {
+/// IoU of two boxes `[x0, y0, x1, y1]` whose areas go from corner to corner; 0 where neither has any.
+pub fn corner_iou(a: [f64; 4], b: [f64; 4]) -> f64 {
     let area = |r: [f64; 4]| (r[2] - r[0]).max(0.0) * (r[3] - r[1]).max(0.0);
     let common = [a[0].max(b[0]), a[1].max(b[1]), a[2].min(b[2]), a[3].min(b[3])];
     let intersection = area(common);

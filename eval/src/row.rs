@@ -89,6 +89,20 @@ pub enum Status {
 }
 
 impl Status {
+    /// Its name in files.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Scored => "scored",
+            Self::BothEmpty => "both-empty",
+            Self::NoTarget => "no-target",
+            Self::Denied => "denied",
+            Self::Missing => "missing",
+            Self::SizeMismatch => "size-mismatch",
+            Self::Unreadable => "unreadable",
+            Self::Skipped => "skipped",
+        }
+    }
+
     /// Whether the prediction took part in the score.
     pub fn is_usable(self) -> bool {
         matches!(self, Self::Scored | Self::BothEmpty | Self::NoTarget | Self::Denied)

@@ -1,10 +1,9 @@
 //! [`score`]: samples against predictions, in parallel, in order, under one or several protocols.
 
 use rayon::prelude::*;
-use segzero_datasets::{Error, Geometry, Mask, MaskError, Sample, Size};
+use segzero_datasets::{Error, Geometry, Sample, Size};
 
-use crate::judge::{judge, judge_missing};
-use crate::places::Places;
+use crate::counting::{Counting, Judged};
 use crate::predictions::{
     OnBadRecord, Precedence, Prediction, Predictions, Reader, is_size_mismatch,
 };
@@ -12,7 +11,7 @@ use crate::protocol::{Protocol, Unit};
 use crate::scores::Seen;
 use crate::size::sample_size;
 use crate::truth::Truths;
-use crate::{Cell, Counts, Outcome, Problems, Row, Scores, Status, Summary, Totals, Verdict};
+use crate::{Cell, Problems, Row, Scores, Status, Summary, Totals, Verdict};
 
 /// How to score.
 #[derive(Clone, Debug)]
@@ -120,14 +119,6 @@ struct Scored {
     filled_box: bool,
     /// Whether the prediction is a reply that holds no answer.
     is_unanswered: bool,
-}
-
-/// One unit under one protocol.
-struct Judged {
-    outcome: Outcome,
-    /// Pixels of the target.
-    target: u64,
-    places: Places,
 }
 
 /// Gathers units in order.
@@ -339,7 +330,7 @@ impl Scorer<'_, '_> {
         let held = self.held.as_ref().filter(|(position, _)| used == Some(*position));
         let prediction = held.and_then(|(_, prediction)| prediction.as_ref());
         let is_unanswered = held.is_some_and(|(_, prediction)| prediction.is_none());
-        let mut counted = Counted::new(truths, prediction, size, options.boundary);
+        let mut counted = Counting::new(truths, prediction, size, options.boundary);
         let mut judged = Vec::with_capacity(options.protocols.len());
         for (position, protocol) in options.protocols.iter().enumerate() {
             if !ask.is_of(protocol.unit) {
@@ -347,18 +338,11 @@ impl Scorer<'_, '_> {
                 continue;
             }
             let at = truths.position(position);
-            let target = truths.all()[at].area;
-            let outcome = match counted.at(at) {
-                Ok(Some(counts)) => judge(counts, prediction.and_then(|p| p.no_target), protocol),
-                Ok(None) => judge_missing(why_missing(fault.as_ref()), target, protocol),
-                Err(mismatch) => {
-                    if position == 0 {
-                        fault = Some(self.reader.predictions.error_at(used, mismatch));
-                    }
-                    judge_missing(Status::SizeMismatch, target, protocol)
-                }
-            };
-            judged.push(Some(Judged { outcome, target, places: counted.places(at) }));
+            let (unit, mismatch) = counted.judge(at, why_missing(fault.as_ref()), protocol);
+            if let Some(mismatch) = mismatch.filter(|_| position == 0) {
+                fault = Some(self.reader.predictions.error_at(used, mismatch));
+            }
+            judged.push(Some(unit));
         }
         let mut row = row_of(self.sample, ask, size, strings);
         if let Some(Judged { outcome, target, places }) = judged.iter().flatten().next() {
@@ -396,62 +380,6 @@ fn why_missing(fault: Option<&Error>) -> Status {
         None => Status::Missing,
         Some(error) if is_size_mismatch(error) => Status::SizeMismatch,
         Some(_) => Status::Unreadable,
-    }
-}
-
-/// The counts of one prediction against each of the truths, taken once where they are asked for.
-struct Counted<'a> {
-    truths: &'a Truths,
-    prediction: Option<&'a Prediction>,
-    size: Size,
-    resized: Vec<Mask>,
-    /// By truth, as far as they were asked for.
-    known: Vec<(Option<Counts>, Option<Places>)>,
-    boundary: Option<f64>,
-}
-
-impl<'a> Counted<'a> {
-    fn new(
-        truths: &'a Truths,
-        prediction: Option<&'a Prediction>,
-        size: Size,
-        boundary: Option<f64>,
-    ) -> Self {
-        let known = vec![(None, None); truths.all().len()];
-        Self { truths, prediction, size, resized: Vec::new(), known, boundary }
-    }
-
-    /// How boxes and points meet a truth.
-    fn places(&mut self, position: usize) -> Places {
-        let truth = &self.truths.all()[position];
-        let of = || Places::of(truth, self.prediction, self.size, self.boundary);
-        *self.known[position].1.get_or_insert_with(of)
-    }
-
-    /// The counts against a truth; `None` where there is no prediction.
-    fn at(&mut self, position: usize) -> Result<Option<Counts>, MaskError> {
-        let Some(prediction) = self.prediction else { return Ok(None) };
-        if let Some(counts) = self.known[position].0 {
-            return Ok(Some(counts));
-        }
-        let truth = &self.truths.all()[position];
-        let (mask, frame) = (&prediction.mask, truth.target.size());
-        let counts = if mask.size() == frame {
-            truth.counts(mask)?
-        } else if mask.size() != self.size {
-            return Err(MaskError::SizeMismatch { expected: self.size, found: mask.size() });
-        } else {
-            let resized = match self.resized.iter().position(|mask| mask.size() == frame) {
-                Some(resized) => resized,
-                None => {
-                    self.resized.push(mask.resized_nearest(frame)?);
-                    self.resized.len() - 1
-                }
-            };
-            truth.counts(&self.resized[resized])?
-        };
-        self.known[position].0 = Some(counts);
-        Ok(Some(counts))
     }
 }
 

@@ -128,6 +128,14 @@ impl Truths {
         Ok(Self { truths, of_protocol })
     }
 
+    /// The target of a rasterised sample under one protocol.
+    ///
+    /// # Errors
+    /// When the masks are of several sizes.
+    pub fn of_masks(masks: &Masks, protocol: &Protocol) -> Result<Self, MaskError> {
+        Ok(Self { truths: vec![Truth::new(masks, protocol)?], of_protocol: Vec::new() })
+    }
+
     /// Position of the truth that holds under a protocol.
     pub fn position(&self, protocol: usize) -> usize {
         self.of_protocol.get(protocol).copied().unwrap_or(0)

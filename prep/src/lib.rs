@@ -1,6 +1,7 @@
 //! From a [`segzero_datasets::Sample`] to a training example: box and inscribed circles
 //! ([`target`]), the resized image ([`image`]), the choice of samples, and the written set.
 
+pub mod batch;
 pub mod circles;
 pub mod error;
 pub mod example;
@@ -16,6 +17,7 @@ pub mod select;
 pub mod target;
 pub mod writer;
 
+pub use batch::{BatchOptions, batch_schema, prep_batch};
 pub use error::{BadRecord, PrepError};
 pub use example::{Example, Provenance};
 pub use filter::{Filtered, MaskFilter, Segmenter};

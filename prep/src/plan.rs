@@ -372,10 +372,7 @@ struct Stems {
 impl Stems {
     /// Names the next group, and returns its number.
     fn add(&mut self, file_name: &str) -> u32 {
-        let name = file_name.rsplit(['/', '\\']).next().unwrap_or(file_name);
-        let stem = name.rsplit_once('.').map_or(name, |(stem, _)| stem);
-        let safe = |c: char| if c.is_alphanumeric() || "-_".contains(c) { c } else { '_' };
-        let stem: String = stem.chars().take(120).map(safe).collect();
+        let stem = safe_stem(file_name);
         let count = self.seen.entry(stem.to_lowercase()).or_default();
         *count += 1;
         // The full stop cannot be part of another stem.
@@ -383,4 +380,12 @@ impl Stems {
         self.names.push(unique);
         self.names.len() as u32 - 1
     }
+}
+
+/// A file name without folders and extension, made safe.
+pub(crate) fn safe_stem(file_name: &str) -> String {
+    let name = file_name.rsplit(['/', '\\']).next().unwrap_or(file_name);
+    let stem = name.rsplit_once('.').map_or(name, |(stem, _)| stem);
+    let safe = |c: char| if c.is_alphanumeric() || "-_".contains(c) { c } else { '_' };
+    stem.chars().take(120).map(safe).collect()
 }

@@ -39,7 +39,7 @@ pub struct SelectOptions {
 
 impl SelectOptions {
     /// Whether a sample's mask must be rasterised to decide on it.
-    fn needs_mask(&self) -> bool {
+    pub(crate) fn needs_mask(&self) -> bool {
         self.multi_part != MultiPart::Any
             || self.min_area.is_some()
             || self.max_area.is_some()
@@ -122,6 +122,23 @@ pub enum Skip {
     MaskIou,
     /// It could not be used; listed by name.
     Bad,
+}
+
+impl Skip {
+    /// Its name in files.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::NoTarget => "no-target",
+            Self::Crowd => "crowd",
+            Self::Leak => "leak",
+            Self::Area => "area",
+            Self::Side => "side",
+            Self::MultiPart => "multi-part",
+            Self::NotDrawn => "not-drawn",
+            Self::MaskIou => "mask-iou",
+            Self::Bad => "bad",
+        }
+    }
 }
 
 impl std::fmt::Display for Skip {

@@ -3,6 +3,7 @@
 //! Streamed: one file is open at a time, and of it a handful of rows are decoded at a time, however
 //! large its row groups are. Masks are read by [`pages`], the other columns by Arrow's reader.
 
+mod batch;
 mod find;
 mod levels;
 mod mask_rows;
@@ -11,6 +12,7 @@ mod pages;
 mod rows;
 mod schema;
 
+pub use batch::{MaskColumn, batch_id, batch_samples, batch_size, row_error};
 pub(crate) use find::find;
 pub use mask_rows::{KEY_COLUMNS, MaskRow, mask_rows};
 

@@ -8,6 +8,7 @@ use arrow_array::types::{
     Int8Type, Int16Type, Int32Type, Int64Type, UInt8Type, UInt16Type, UInt32Type, UInt64Type,
 };
 use arrow_array::{Array, ArrayRef, RecordBatch};
+use arrow_buffer::Buffer;
 use arrow_schema::DataType;
 use bytes::Bytes;
 
@@ -47,11 +48,26 @@ pub(super) fn sample(
     let image_id = if train { key.clone() } else { row.id("image_id")? };
     // `refcocog_16521`: the number is the COCO annotation id (`seg-zero.md` §1.6).
     let ann_id = if train { key.rsplit_once('_').map_or("", |(_, id)| id) } else { &key };
-    Ok(Sample {
-        dataset: shared.dataset.clone(),
-        split: shared.split.clone(),
-        ann_ids: ann_id.parse().ok().into_iter().collect(),
-        image: row.image(image_id, size, &shared.folder)?,
+    let ann_id = ann_id.parse().ok();
+    // Copied: a sample that is kept must not keep the images of its neighbours.
+    let bytes = row.image_bytes().map(|bytes| Bytes::copy_from_slice(&bytes));
+    let image = row.image(image_id, size, &shared.folder, bytes);
+    Ok(assemble([&shared.dataset, &shared.split], (key, ann_id), text, image, geometry))
+}
+
+/// A sample of one text, of data set and split, with its key and annotation.
+pub(super) fn assemble(
+    [dataset, split]: [&Arc<str>; 2],
+    (key, ann_id): (String, Option<i64>),
+    text: String,
+    image: ImageRef,
+    geometry: Geometry,
+) -> Sample {
+    Sample {
+        dataset: dataset.clone(),
+        split: split.clone(),
+        ann_ids: ann_id.into_iter().collect(),
+        image,
         queries: vec![Query { id: None, raw: text.clone(), text }],
         key,
         ref_id: None,
@@ -61,13 +77,13 @@ pub(super) fn sample(
         distractors: None,
         is_sentence: None,
         geometry,
-    })
+    }
 }
 
 /// One row of a batch whose columns have the kinds that [`super::schema::check`] checked.
-struct Row<'a> {
-    batch: &'a RecordBatch,
-    row: usize,
+pub(super) struct Row<'a> {
+    pub batch: &'a RecordBatch,
+    pub row: usize,
 }
 
 impl Row<'_> {
@@ -78,16 +94,21 @@ impl Row<'_> {
         if column.is_null(self.row) { Err(missing("the value (null)")) } else { Ok(column) }
     }
 
-    fn text(&self, name: &'static str) -> Result<String, Fault> {
+    /// Whether there is such a column.
+    pub(super) fn has(&self, name: &str) -> bool {
+        self.batch.column_by_name(name).is_some()
+    }
+
+    pub(super) fn text(&self, name: &'static str) -> Result<String, Fault> {
         let column = self.column(name)?;
-        let text = column.as_string_opt::<i32>().map(|texts| texts.value(self.row).to_owned());
+        let text = text_at(column, self.row).map(str::to_owned);
         text.ok_or_else(|| mistyped(name, column))
     }
 
-    fn id(&self, name: &'static str) -> Result<String, Fault> {
-        match self.column(name)?.data_type() {
-            DataType::Utf8 => self.text(name),
-            _ => self.integer(name).map(|id| id.to_string()),
+    pub(super) fn id(&self, name: &'static str) -> Result<String, Fault> {
+        match text_at(self.column(name)?, self.row) {
+            Some(text) => Ok(text.to_owned()),
+            None => self.integer(name).map(|id| id.to_string()),
         }
     }
 
@@ -112,7 +133,7 @@ impl Row<'_> {
         value.ok_or_else(|| mistyped(name, column))
     }
 
-    fn size(&self) -> Result<Size, Fault> {
+    pub(super) fn size(&self) -> Result<Size, Fault> {
         let side = |name| {
             let value = self.integer(name)?;
             u32::try_from(value)
@@ -123,29 +144,88 @@ impl Row<'_> {
         Ok(Size::new(side("img_width")?, side("img_height")?))
     }
 
+    /// A part of the image's struct, where it has that and it is not null.
+    fn image_part(&self, name: &str) -> Option<&ArrayRef> {
+        let image = self.batch.column_by_name("image")?;
+        let part = match image.as_struct_opt() {
+            Some(parts) => parts.column_by_name(name)?,
+            // A batch in memory may hold the bytes, or the path, alone.
+            None => image,
+        };
+        part.is_valid(self.row).then_some(part)
+    }
+
+    fn image_path(&self) -> Option<&Path> {
+        text_at(self.image_part("path")?, self.row).map(Path::new)
+    }
+
+    /// The image's file name.
+    pub(super) fn image_name(&self) -> Option<String> {
+        let name = self.image_path()?.file_name()?;
+        Some(name.to_string_lossy().into_owned())
+    }
+
     /// The image of a row. `size` is the stated one: in the training schema that of the original,
     /// of which the embedded image is a resized copy.
-    fn image(&self, id: String, size: Size, folder: &Path) -> Result<ImageRef, Fault> {
-        let part = |name| {
-            let image = self.batch.column_by_name("image")?.as_struct_opt()?;
-            image.column_by_name(name).filter(|part| part.is_valid(self.row))
-        };
-        let bytes = part("bytes").and_then(|part| part.as_binary_opt::<i32>());
-        let path = part("path").and_then(|part| part.as_string_opt::<i32>());
-        let path = path.map(|paths| Path::new(paths.value(self.row)));
-        let name = path.and_then(Path::file_name).map(|name| name.to_string_lossy().into_owned());
-        let source = match (bytes, path) {
-            (Some(bytes), _) => ImageSource::Bytes(Bytes::copy_from_slice(bytes.value(self.row))),
+    pub(super) fn image(
+        &self,
+        id: String,
+        size: Size,
+        folder: &Path,
+        bytes: Option<Bytes>,
+    ) -> ImageRef {
+        let source = match (bytes, self.image_path()) {
+            (Some(bytes), _) => ImageSource::Bytes(bytes),
             (None, Some(path)) if !self.skips_images() => ImageSource::File(folder.join(path)),
             _ => ImageSource::Absent,
         };
-        Ok(ImageRef { file_name: name.unwrap_or_else(|| id.clone()), id, source, size: Some(size) })
+        let file_name = self.image_name().unwrap_or_else(|| id.clone());
+        ImageRef { file_name, id, source, size: Some(size) }
+    }
+
+    /// The encoded image, which shares the batch's memory.
+    pub(super) fn image_bytes(&self) -> Option<Bytes> {
+        bytes_at(self.image_part("bytes")?, self.row)
     }
 
     /// Whether image bytes were left unread.
     fn skips_images(&self) -> bool {
-        let image = self.batch.column_by_name("image").and_then(|image| image.as_struct_opt());
-        image.is_none_or(|image| image.column_by_name("bytes").is_none())
+        let image = self.batch.column_by_name("image");
+        image.is_none_or(|image| {
+            image.as_struct_opt().is_some_and(|parts| parts.column_by_name("bytes").is_none())
+        })
+    }
+}
+
+/// The string of a row, in any of Arrow's layouts of strings.
+pub(super) fn text_at(column: &ArrayRef, row: usize) -> Option<&str> {
+    match column.data_type() {
+        DataType::Utf8 => Some(column.as_string::<i32>().value(row)),
+        DataType::LargeUtf8 => Some(column.as_string::<i64>().value(row)),
+        DataType::Utf8View => Some(column.as_string_view().value(row)),
+        _ => None,
+    }
+}
+
+/// The bytes of a row, in any of Arrow's layouts of bytes; where they lie, if that lets them be shared.
+pub(super) fn bytes_at(column: &ArrayRef, row: usize) -> Option<Bytes> {
+    let shared = |values: &Buffer, start: usize, length: i64| {
+        Bytes::from_owner(values.slice_with_length(start, length as usize))
+    };
+    match column.data_type() {
+        DataType::Binary => {
+            let (values, offsets) =
+                (column.as_binary::<i32>(), column.as_binary::<i32>().offsets());
+            let length = offsets[row + 1] - offsets[row];
+            Some(shared(values.values(), offsets[row] as usize, i64::from(length)))
+        }
+        DataType::LargeBinary => {
+            let (values, offsets) =
+                (column.as_binary::<i64>(), column.as_binary::<i64>().offsets());
+            Some(shared(values.values(), offsets[row] as usize, offsets[row + 1] - offsets[row]))
+        }
+        DataType::BinaryView => Some(Bytes::copy_from_slice(column.as_binary_view().value(row))),
+        _ => None,
     }
 }
 

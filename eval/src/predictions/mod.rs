@@ -91,6 +91,13 @@ pub struct Prediction {
     pub filled_box: bool,
 }
 
+impl Prediction {
+    /// A mask, and what is said beside it.
+    pub(crate) fn of_mask(mask: Mask, no_target: Option<bool>) -> Self {
+        Self { mask, no_target, boxes: Vec::new(), points: Vec::new(), filled_box: false }
+    }
+}
+
 /// One prediction, as compact as it came.
 #[derive(Debug)]
 struct Item {

@@ -13,6 +13,7 @@ use sha2::{Digest, Sha256};
 use crate::options::{OutputFormat, PrepOptions};
 use crate::{Example, PrepError};
 
+pub(crate) use parquet::arrays;
 pub use parquet::{features_json, schema};
 
 /// Folder, inside the output folder, of everything that is not finished.

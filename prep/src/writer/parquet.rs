@@ -111,33 +111,42 @@ impl<W: Write + Send> ParquetRows<W> {
     }
 
     fn batch(&self, rows: &[Example]) -> io::Result<RecordBatch> {
-        fn text<'a>(rows: &'a [Example], value: impl Fn(&'a Example) -> &'a str) -> ArrayRef {
-            Arc::new(StringArray::from_iter_values(rows.iter().map(value)))
-        }
-        fn side(rows: &[Example], value: impl Fn(&Example) -> u32) -> ArrayRef {
-            Arc::new(Int64Array::from_iter_values(rows.iter().map(|row| i64::from(value(row)))))
-        }
-        let bytes = BinaryArray::from_iter_values(rows.iter().map(|row| &row.image.bytes));
-        let names = StringArray::from_iter_values(rows.iter().map(|row| &row.image.name));
-        let image: Vec<ArrayRef> = vec![Arc::new(bytes), Arc::new(names)];
-        let image = StructArray::try_new(image_fields(), image, None).map_err(io::Error::other)?;
-        let mut columns: Vec<ArrayRef> = vec![
-            text(rows, |row| &row.id),
-            text(rows, |row| &row.problem),
-            text(rows, |row| &row.solution),
-            Arc::new(image),
-            side(rows, |row| row.original.height),
-            side(rows, |row| row.original.width),
-        ];
-        if self.columns == Columns::Extended {
-            let rows: Vec<_> = rows.iter().map(Extended::of).collect::<Result<_, _>>()?;
-            for column in 0..Extended::NAMES.len() {
-                let cells = rows.iter().map(|row| row.values()[column]);
-                columns.push(Arc::new(StringArray::from_iter_values(cells)));
-            }
-        }
+        let rows: Vec<Option<&Example>> = rows.iter().map(Some).collect();
+        let columns = arrays(&rows, self.columns)?;
         RecordBatch::try_new(self.schema.clone(), columns).map_err(io::Error::other)
     }
+}
+
+/// The columns of [`schema`] for these rows; all null where there is no example.
+pub(crate) fn arrays(rows: &[Option<&Example>], columns: Columns) -> io::Result<Vec<ArrayRef>> {
+    fn text<'a>(rows: &[Option<&'a Example>], value: fn(&'a Example) -> &'a str) -> ArrayRef {
+        Arc::new(rows.iter().map(|row| row.map(value)).collect::<StringArray>())
+    }
+    fn side(rows: &[Option<&Example>], value: fn(&Example) -> u32) -> ArrayRef {
+        let sides = rows.iter().map(|row| row.map(|row| i64::from(value(row))));
+        Arc::new(sides.collect::<Int64Array>())
+    }
+    let bytes = rows.iter().map(|row| row.map(|row| &row.image.bytes));
+    let image: Vec<ArrayRef> =
+        vec![Arc::new(bytes.collect::<BinaryArray>()), text(rows, |row| &row.image.name)];
+    let image = StructArray::try_new(image_fields(), image, None).map_err(io::Error::other)?;
+    let mut arrays = vec![
+        text(rows, |row| &row.id),
+        text(rows, |row| &row.problem),
+        text(rows, |row| &row.solution),
+        Arc::new(image),
+        side(rows, |row| row.original.height),
+        side(rows, |row| row.original.width),
+    ];
+    if columns == Columns::Extended {
+        let extended = rows.iter().map(|row| row.map(Extended::of).transpose());
+        let extended: Vec<Option<Extended>> = extended.collect::<Result<_, _>>()?;
+        for column in 0..Extended::NAMES.len() {
+            let cells = extended.iter().map(|row| row.as_ref().map(|row| row.values()[column]));
+            arrays.push(Arc::new(cells.collect::<StringArray>()));
+        }
+    }
+    Ok(arrays)
 }
 
 /// A writer that can be taken back from the [`ArrowWriter`] that owns it.

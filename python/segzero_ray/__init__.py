@@ -1,0 +1,162 @@
+"""segzero over Ray Data: the same functions, on as many machines as there are.
+
+A data set is anything that Ray reads into rows (``ray.data.read_parquet("s3://...")``). Rows that fail
+are rows that say so; workers and nodes that die cost a retry. Which machine does which rows, and how
+they are cut, changes no bit of the results. ``docs/scale.md`` has recipes.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import tempfile
+import urllib.request
+from base64 import b64encode
+from typing import Any, Callable, Mapping, Optional
+
+import pyarrow as pa
+
+import segzero
+
+__all__ = ["predict_dataset", "prep_dataset", "score_dataset", "Command", "Endpoint"]
+
+
+def prep_dataset(rows: Any, *, dataset: str = "batch", split: str = "train", batch_size: int = 64,
+                 remote: Optional[Mapping[str, Any]] = None, **options: Any) -> Any:  # fmt: skip
+    """A training set's rows of rows with image, text and mask; see :func:`segzero.prep`.
+
+    Rows of one image must stand together for their pixels to be shared; with
+    ``solution="vision-reasoner"`` the rows are grouped by ``image_id`` here. ``remote`` are options of
+    Ray's tasks, such as ``{"num_cpus": 1}``.
+    """
+    def prep(batch: pa.Table) -> pa.Table:
+        return segzero.prep(batch.combine_chunks(), dataset=dataset, split=split, **options)
+
+    if options.get("solution") == "vision-reasoner":
+        return rows.groupby("image_id").map_groups(prep, batch_format="pyarrow", **(remote or {}))
+    return rows.map_batches(
+        prep, batch_size=batch_size, batch_format="pyarrow", zero_copy_batch=True, **(remote or {})
+    )
+
+
+def score_dataset(rows: Any, protocol: Any = "default", *, batch_size: int = 1024,
+                  remote: Optional[Mapping[str, Any]] = None) -> dict[str, Any]:  # fmt: skip
+    """The numbers of rows with ``mask`` and ``prediction``; see :func:`segzero.finish`."""
+    def partial(batch: pa.Table) -> pa.Table:
+        return segzero.iou_partial(batch.combine_chunks(), protocol)
+
+    partials = rows.map_batches(
+        partial, batch_size=batch_size, batch_format="pyarrow", zero_copy_batch=True, **(remote or {})
+    )
+    merged = segzero.merge(
+        [pa.record_batch(segzero.partial_schema())]
+        + list(partials.iter_batches(batch_format="pyarrow", batch_size=None))
+    )
+    return segzero.finish(merged, protocol)
+
+
+def predict_dataset(rows: Any, predictor: Callable[[], Any], *, batch_size: int = 16,
+                    concurrency: Any = 1, num_gpus: float = 0,
+                    remote: Optional[Mapping[str, Any]] = None) -> Any:  # fmt: skip
+    """The rows with what a predictor adds to them.
+
+    ``predictor`` makes, once on each of ``concurrency`` actors (each with ``num_gpus``), a function of
+    a table that returns a table of new columns, row for row: :class:`Command`, :class:`Endpoint` or one
+    of your own. ``functools.partial(Endpoint, url=...)`` gives it its arguments.
+    """
+    class Actor:
+        def __init__(self) -> None:
+            self.predict = predictor()
+
+        def __call__(self, batch: pa.Table) -> pa.Table:
+            batch = batch.combine_chunks()
+            found = self.predict(batch)
+            for name in found.column_names:
+                batch = batch.append_column(name, found[name])
+            return batch
+
+    return rows.map_batches(Actor, batch_size=batch_size, batch_format="pyarrow",
+                            concurrency=concurrency, num_gpus=num_gpus, **(remote or {}))  # fmt: skip
+
+
+_MASK = pa.struct([("size", pa.list_(pa.int64())), ("counts", pa.string())])
+
+
+def _image(row: Mapping[str, Any]) -> bytes:
+    image = row["image"]
+    if isinstance(image, Mapping):
+        image = image.get("bytes") or image.get("path")
+    if isinstance(image, str):
+        with open(image, "rb") as file:
+            return file.read()
+    return image
+
+
+class Command:
+    """``segzero predict`` on this node: adds ``prediction``, a mask, or null where there is no answer.
+
+    ``arguments`` are the command's flags, such as ``["--reasoner", "...", "--segmenter", "..."]``;
+    ``program`` is where it lies on every node.
+    """
+
+    def __init__(self, arguments: list[str], program: str = "segzero") -> None:
+        self.arguments, self.program = arguments, program
+
+    def __call__(self, batch: pa.Table) -> pa.Table:
+        rows = batch.select(["image", "text"]).to_pylist()
+        with tempfile.TemporaryDirectory() as folder:
+            with open(os.path.join(folder, "batch.jsonl"), "w") as table:
+                for number, row in enumerate(rows):
+                    name = f"{number}.image"
+                    with open(os.path.join(folder, name), "wb") as file:
+                        file.write(_image(row))
+                    line = {"id": str(number), "image": name, "text": row["text"], "polygons": []}
+                    print(json.dumps(line), file=table)
+            run = os.path.join(folder, "run")
+            subprocess.run([self.program, "predict", "--root", table.name, "--out", run,
+                            *self.arguments], check=True, capture_output=True)  # fmt: skip
+            with open(os.path.join(run, "predictions.jsonl")) as lines:
+                found = {line["key"]: line for line in map(json.loads, lines)}
+        masks = [found.get(str(number), {}) for number in range(len(rows))]
+        masks = [{k: m[k] for k in ("size", "counts")} if "counts" in m else None for m in masks]
+        return pa.table({"prediction": pa.array(masks, _MASK)})
+
+
+class Endpoint:
+    """Any server that speaks OpenAI's protocol: adds ``reply``, or null and ``error``.
+
+    ``url`` ends in ``/v1``. Images are sent as they are: prepare them at the size that the model is to
+    see. :func:`segzero.read_answers` reads the replies.
+    """
+
+    def __init__(self, url: str, model: str, style: str = "seg-zero", key: str = "",
+                 timeout: float = 600, **settings: Any) -> None:  # fmt: skip
+        self.url, self.model, self.style, self.key = url, model, style, key
+        self.timeout, self.settings = timeout, {"temperature": 0.0, "max_tokens": 2000, **settings}
+
+    def __call__(self, batch: pa.Table) -> pa.Table:
+        replies, errors = [], []
+        for row in batch.select(["image", "text"]).to_pylist():
+            try:
+                replies.append(self._ask(_image(row), row["text"]))
+                errors.append(None)
+            except (OSError, KeyError, ValueError) as error:
+                replies.append(None)
+                errors.append(f"{type(error).__name__}: {error}")
+        return pa.table({"reply": pa.array(replies, pa.string()),
+                         "error": pa.array(errors, pa.string())})  # fmt: skip
+
+    def _ask(self, image: bytes, text: str) -> str:
+        kind = "png" if image[:4] == b"\x89PNG" else "jpeg"
+        url = f"data:image/{kind};base64,{b64encode(image).decode()}"
+        parts = [{"type": "image_url", "image_url": {"url": url}},
+                 {"type": "text", "text": segzero.prompt(text, self.style)}]  # fmt: skip
+        body = {"model": self.model, "messages": [{"role": "user", "content": parts}]}
+        request = urllib.request.Request(
+            f"{self.url.rstrip('/')}/chat/completions",
+            json.dumps({**body, **self.settings}).encode(),
+            {"Content-Type": "application/json", "Authorization": f"Bearer {self.key}"},
+        )
+        with urllib.request.urlopen(request, timeout=self.timeout) as response:
+            return json.load(response)["choices"][0]["message"]["content"]

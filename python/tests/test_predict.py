@@ -13,7 +13,7 @@ REPLY = (
 )
 
 
-def test_the_command_predicts_a_batch(command, synthetic, tmp_path, monkeypatch):
+def test_the_command_predicts_a_batch(command, synthetic, tmp_path):
     [refs] = synthetic.rglob("refs(umd).p")
     rows = tables.of_refer(refs.parent, "train")[:3]
     [first] = synthetic.rglob(rows[0]["image"])
@@ -26,7 +26,7 @@ def test_the_command_predicts_a_batch(command, synthetic, tmp_path, monkeypatch)
     for box, row in zip(boxes.tolist(), rows):
         width, height = row["img_width"] / 840, row["img_height"] / 840
         expected = [84 * width, 168 * height, 419 * width, 503 * height]
-        assert box == pytest.approx(expected, abs=1)
+        assert box == pytest.approx(expected, abs=2)
 
 
 def test_an_endpoint_that_is_not_there_is_an_error_of_the_row():

@@ -4,14 +4,18 @@ import functools
 import http.server
 import json
 import os
+import shutil
 import signal
 import socket
 import subprocess
 import sys
+import tempfile
 import threading
 import time
+import zlib
 from pathlib import Path
 
+import numpy as np
 import pyarrow as pa
 import pytest
 
@@ -30,50 +34,44 @@ def start(*args):
     )  # fmt: skip
 
 
-def raylets(name):
-    """Processes of a node of this name."""
+def processes(program, part):
+    """Running processes whose program ends so, with this part in their arguments."""
     found = []
     for folder in Path("/proc").glob("[0-9]*"):
         try:
-            line = (folder / "cmdline").read_bytes().split(b"\0")
+            line = (folder / "cmdline").read_bytes().decode(errors="replace").split("\0")
         except OSError:
             continue
-        if b"--node-name=" + name.encode() in line and line[0].endswith(b"raylet"):
+        if line[0].endswith(program) and any(part in argument for argument in line):
             found.append(int(folder.name))
     return found
 
 
 @pytest.fixture(scope="module")
 def cluster():
-    """A head, and `add` for more nodes; all of it ends with the tests."""
+    """A head and a worker of one CPU each; the worker's name. They end with the tests."""
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         port = probe.getsockname()[1]
-    names = [f"segzero-head-{port}"]
-    start("--head", f"--port={port}", "--include-dashboard=false", f"--node-name={names[0]}")
-
-    def add():
-        names.append(f"segzero-{port}-{len(names)}")
-        start(f"--address=127.0.0.1:{port}", f"--node-name={names[-1]}")
-        return names[-1]
-
-    add()
-    ray.init(f"127.0.0.1:{port}", logging_level="error", log_to_driver=False)
-    ray.data.DataContext.get_current().enable_progress_bars = False
-    yield add
-    ray.shutdown()
-    for name in reversed(names):
-        for process in raylets(name):
-            os.kill(process, signal.SIGTERM)
+    worker = f"segzero-worker-{port}"
+    # Every process of the cluster names this folder. Its path is short, as sockets lie below it.
+    folder = tempfile.mkdtemp(prefix="segzero-")
+    start("--head", f"--port={port}", "--include-dashboard=false", f"--temp-dir={folder}")
+    try:
+        start(f"--address=127.0.0.1:{port}", f"--node-name={worker}")
+        ray.init(f"127.0.0.1:{port}", logging_level="error", log_to_driver=False)
+        ray.data.DataContext.get_current().enable_progress_bars = False
+        yield worker
+    finally:
+        ray.shutdown()
+        for process in processes("", folder):
+            os.kill(process, signal.SIGKILL)
+        shutil.rmtree(folder, ignore_errors=True)
 
 
 @pytest.fixture(scope="module")
 def table():
     """Rows of drawn images, masks and predictions, one of each kind of failure among them."""
-    import io
-
-    import numpy as np
-
     dice = np.random.default_rng(11)
     rows = []
     for i in range(240):
@@ -81,16 +79,11 @@ def table():
         ys, xs = np.mgrid[:height, :width]
         y, x, r = dice.random(3) * [height, width, 25]
         mask = (ys - y) ** 2 + (xs - x) ** 2 < r * r + 4
-        header = f"P6 {width} {height} 255\n".encode()
-        pixels = io.BytesIO()
-        import zlib
-
-        pixels.write(png(dice.integers(0, 255, (height, width, 3), dtype=np.uint8), zlib))
-        del header
+        pixels = dice.integers(0, 255, (height, width, 3), dtype=np.uint8)
         moved = np.roll(mask, dice.integers(-5, 6, 2), (0, 1))
         rows.append(
             {
-                "image": {"bytes": pixels.getvalue(), "path": f"{i}.png"},
+                "image": {"bytes": png(pixels), "path": f"{i}.png"},
                 "text": f"object {i}",
                 "mask": segzero.rle_encode(mask),
                 "prediction": None if i % 17 == 3 else segzero.rle_encode(moved),
@@ -103,7 +96,7 @@ def table():
     return pa.Table.from_pylist(rows)
 
 
-def png(pixels, zlib):
+def png(pixels):
     """A PNG of RGB pixels."""
     height, width, _ = pixels.shape
     lines = b"".join(b"\0" + row.tobytes() for row in pixels)
@@ -141,29 +134,6 @@ def test_scores_of_any_cut(cluster, table):
             assert segzero_ray.score_dataset(rows, protocol, batch_size=batch) == expected
 
 
-def test_a_node_that_dies_costs_a_retry(cluster, table):
-    name = cluster()
-
-    def slowly(batch):
-        time.sleep(0.3)
-        return batch
-
-    expected = segzero.finish(segzero.iou_partial(table))
-    rows = ray.data.from_arrow(table).repartition(24)
-    rows = rows.map_batches(slowly, batch_format="pyarrow", batch_size=None)
-    found = {}
-    run = threading.Thread(
-        target=lambda: found.update(segzero_ray.score_dataset(rows, batch_size=5))
-    )
-    run.start()
-    time.sleep(3)
-    [process] = raylets(name)
-    assert run.is_alive(), "the run was over before the node could die"
-    os.kill(process, signal.SIGKILL)
-    run.join()
-    assert found == expected
-
-
 class Server(http.server.BaseHTTPRequestHandler):
     """A model that answers every question with its first words, but for one."""
 
@@ -194,3 +164,24 @@ def test_predictions_of_an_endpoint(cluster, table):
     server.shutdown()
     assert len(replies) == 20 and replies[4]["reply"] == "I see object 4"
     assert replies[9]["reply"] is None and "500" in replies[9]["error"]
+
+
+def test_a_node_that_dies_costs_a_retry(cluster, table):
+    def slowly(batch):
+        time.sleep(0.3)
+        return batch
+
+    expected = segzero.finish(segzero.iou_partial(table))
+    rows = ray.data.from_arrow(table).repartition(24)
+    rows = rows.map_batches(slowly, batch_format="pyarrow", batch_size=None)
+    found = {}
+    run = threading.Thread(
+        target=lambda: found.update(segzero_ray.score_dataset(rows, batch_size=5))
+    )
+    run.start()
+    time.sleep(3)
+    [process] = processes("raylet", cluster)
+    assert run.is_alive(), "the run was over before the node could die"
+    os.kill(process, signal.SIGKILL)
+    run.join()
+    assert found == expected

@@ -32,7 +32,7 @@ fn cells(count: u64) -> Vec<Cell> {
             union,
             iou,
             target_area: Some(i % 4 * 10),
-            said_nothing: i % 3 == 0,
+            said_nothing: i.is_multiple_of(3),
             box_iou: Some(iou),
             ..Row::default()
         };

@@ -35,7 +35,7 @@ pub struct BatchOptions {
 
 /// A row of the result.
 enum Row {
-    Example(Example),
+    Example(Box<Example>),
     /// No example was made of it.
     LeftOut {
         id: Option<String>,
@@ -80,7 +80,7 @@ pub fn prep_batch(batch: &RecordBatch, options: &BatchOptions) -> Result<RecordB
     let (groups, mut rows) = gather(batch, options, &source)?;
     for (last, group) in groups {
         let Rendered { examples, bad } = render(&group, prep, &source);
-        rows.extend(examples.into_iter().map(|example| (last, Row::Example(example))));
+        rows.extend(examples.into_iter().map(|example| (last, Row::Example(Box::new(example)))));
         rows.extend(bad.into_iter().map(|bad| (last, Row::bad(None, &bad))));
     }
     // As a set on disk has its images: in the order in which the rows complete them.
@@ -99,11 +99,13 @@ impl Row {
 type Placed<T> = (usize, T);
 
 /// The images of a batch with their chosen objects, and the rows that are left out.
+type Gathered = (Vec<Placed<Group>>, Vec<Placed<Row>>);
+
 fn gather(
     batch: &RecordBatch,
     options: &BatchOptions,
     source: &Source,
-) -> Result<(Vec<Placed<Group>>, Vec<Placed<Row>>), PrepError> {
+) -> Result<Gathered, PrepError> {
     let is_by_image = options.prep.solution == SolutionFormat::VisionReasoner;
     let (mut groups, mut left_out) = (Vec::<Placed<Group>>::new(), Vec::new());
     let mut of_image: HashMap<String, usize> = HashMap::new();
@@ -162,7 +164,7 @@ fn table(rows: &[Row], columns: Columns) -> io::Result<RecordBatch> {
     let examples: Vec<Option<&Example>> = rows
         .iter()
         .map(|row| match row {
-            Row::Example(example) => Some(example),
+            Row::Example(example) => Some(example.as_ref()),
             Row::LeftOut { .. } => None,
         })
         .collect();

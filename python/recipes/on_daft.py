@@ -10,6 +10,7 @@ import sys
 
 import daft
 import pyarrow as pa
+import pyarrow.compute
 
 import segzero
 

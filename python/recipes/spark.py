@@ -3,7 +3,8 @@
     spark-submit python/recipes/spark.py ROWS.parquet [PROTOCOL]
 
 ROWS has `mask` and `prediction`, as `segzero.score` takes them. The wheel must be on every node
-(`--archives`, or the image of the executors). Prints the numbers as JSON.
+(`--archives`, or the image of the executors), and `PYSPARK_PYTHON` name the Python that has it. Prints
+the numbers as JSON.
 """
 
 import json

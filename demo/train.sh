@@ -4,10 +4,12 @@
 #     bash demo/train.sh OUT
 #
 # SEGZERO is the command, if `segzero` is not on the path. Interrupted, the same command goes on.
-# docs/train.md tells what each stage is for, how long it takes and what comes of it.
+# docs/tiny.md tells what each stage is for, how long it takes and what comes of it.
 set -euo pipefail
 here=$(cd "$(dirname "$0")" && pwd)
-segzero=${SEGZERO:-segzero}
+# A path is of the folder that this is called in.
+segzero=$(type -P "${SEGZERO:-segzero}") || { echo "no command \`${SEGZERO:-segzero}\`: name it by SEGZERO" >&2; exit 2; }
+segzero=$(realpath "$segzero")
 mkdir -p "${1:?give a folder for the runs}" && cd "$1"
 # Batches of such small models leave nothing for a second thread.
 export RAYON_NUM_THREADS=${RAYON_NUM_THREADS:-1}

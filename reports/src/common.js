@@ -11,6 +11,12 @@ function element(name, attributes, ...children) {
   return node;
 }
 
+function shape(name, attributes) {
+  const node = document.createElementNS("http://www.w3.org/2000/svg", name);
+  for (const [key, value] of Object.entries(attributes)) node.setAttribute(key, value);
+  return node;
+}
+
 // Pages from disk may have no storage.
 function stored(value) {
   try {
@@ -37,9 +43,7 @@ function startTheme() {
   });
 }
 
-// Of both pages' galleries: `show` shows page `state.page` of what is in `state.found`.
-const PAGE = 24;
-
+// Of the pages' galleries: a page's `show` shows `PAGE` of what is in `state.found`, those of `state.page`.
 function pager(pages) {
   const nav = byId("pager");
   nav.hidden = pages < 2;

@@ -91,8 +91,8 @@ fn asks_by(name: &str) -> bool {
 
 /// How SAM 2 begins so that it learns which prompt belongs to which part of an image. Where places are is
 /// what both have in common, so queries between them are large, keys are as queries, and all that is added
-/// to places is small. Otherwise what a network finds first is masks that no prompt has a say in, and for
-/// thousands of steps nothing else.
+/// to places is small. The shipped SAM 2 began so. This alone does not keep training from masks that no
+/// prompt has a say in; an image encoder that learns later and slowly does (`docs/train.md`).
 struct Places;
 
 impl Places {

@@ -156,6 +156,28 @@ impl Trainer {
         start.elapsed()
     }
 
+    /// The replies that the next step of supervised training teaches, as tokens; the last is `stop`.
+    ///
+    /// # Errors
+    /// Text that the tokenizer cannot take.
+    pub fn taught(
+        &self,
+        items: &[Item],
+        prompter: &Prompter,
+        stop: u32,
+        options: &SftOptions,
+    ) -> Result<Vec<Vec<u32>>, TrainError> {
+        let first = self.step as usize * items.len();
+        let reply = |(index, item): (usize, &Item)| {
+            let template = &options.replies[(first + index) % options.replies.len()];
+            let encoded = prompter.tokenizer.encode(&template.fill(item));
+            let mut tokens = encoded.map_err(|source| TrainError::input(&item.key, source))?;
+            tokens.push(stop);
+            Ok(tokens)
+        };
+        items.iter().enumerate().map(reply).collect()
+    }
+
     /// A step of supervised training: the mean of -ln p over the tokens of the replies.
     ///
     /// # Errors
@@ -168,15 +190,7 @@ impl Trainer {
         options: &SftOptions,
     ) -> Result<Figures, TrainError> {
         let begin = Instant::now();
-        let first = self.step as usize * items.len();
-        let replies = items.iter().enumerate().map(|(index, item)| {
-            let template = &options.replies[(first + index) % options.replies.len()];
-            let encoded = prompter.tokenizer.encode(&template.fill(item));
-            let mut tokens = encoded.map_err(|source| TrainError::input(&item.key, source))?;
-            tokens.push(stop);
-            Ok(tokens)
-        });
-        let replies = replies.collect::<Result<Vec<_>, TrainError>>()?;
+        let replies = self.taught(items, prompter, stop, options)?;
         let weight = 1.0 / replies.iter().map(Vec::len).sum::<usize>().max(1) as f64;
         let policy = self.policy(1.0);
         let (mut gradients, mut loss, mut clock) = (Accumulated::default(), 0.0, Clock::default());

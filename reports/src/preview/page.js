@@ -1,22 +1,6 @@
-"use strict";
-// Texts of the data reach the document through `textContent` and `setAttribute` only.
-const data = JSON.parse(document.getElementById("data").textContent);
+// What all pages share stands before this: common.js.
 const PAGE = 48;
-const byId = (id) => document.getElementById(id);
 const state = { page: 0, found: [], bin: null };
-
-function element(name, attributes, ...children) {
-  const node = document.createElement(name);
-  for (const [key, value] of Object.entries(attributes || {})) node.setAttribute(key, value);
-  node.append(...children);
-  return node;
-}
-
-function shape(name, attributes) {
-  const node = document.createElementNS("http://www.w3.org/2000/svg", name);
-  for (const [key, value] of Object.entries(attributes)) node.setAttribute(key, value);
-  return node;
-}
 
 // A dark line below a bright one stays visible on any image.
 function outlined(group, name, attributes, kind) {
@@ -47,7 +31,6 @@ function overlay(card, chosen) {
 
 const grade = (iou) => (iou >= 0.8 ? "good" : iou >= 0.5 ? "fair" : "poor");
 const percent = (iou) => `${(100 * iou).toFixed(1)} %`;
-const number = (value) => value.toLocaleString("en-US");
 
 function sayings(card, chosen, choose) {
   const list = element("ul", { class: "said" });
@@ -153,18 +136,6 @@ function show() {
   byId("count").textContent = found.length === data.cards.length
     ? `${number(found.length)} samples` : `${number(found.length)} of ${number(data.cards.length)} samples`;
   pager(Math.ceil(found.length / PAGE));
-}
-
-function pager(pages) {
-  const nav = byId("pager");
-  nav.hidden = pages < 2;
-  const step = (label, by) => {
-    const button = element("button", { type: "button" }, label);
-    button.disabled = state.page + by < 0 || state.page + by >= pages;
-    button.addEventListener("click", () => { state.page += by; show(); window.scrollTo(0, 0); });
-    return button;
-  };
-  nav.replaceChildren(step("‹ Back", -1), element("span", {}, `page ${state.page + 1} of ${pages}`), step("Next ›", 1));
 }
 
 // How many queries fall into each tenth of IoU; a bar is a filter.

@@ -5,7 +5,7 @@ use std::path::Path;
 use serde::Serialize;
 
 use super::{Card, Picture, svg_path};
-use crate::frame::{PageError, escape, filled, json_in_script, save};
+use crate::frame::{COMMON, PageError, escape, filled, json_in_script, save};
 use crate::pictures::{Images, data_uri, place};
 
 /// A page of samples.
@@ -81,10 +81,11 @@ impl Page {
         let cards = self.cards.iter().map(|card| self.card_data(card)).collect();
         let data = Data { title: &self.title, facts: &self.facts, pictures, cards };
         let (title, data) = (escape(&self.title), json_in_script(&data)?);
+        let script = [COMMON, include_str!("page.js")].concat();
         Ok(filled(include_str!("page.html"), |name| match name {
             "title" => &title,
             "style" => include_str!("page.css"),
-            "script" => include_str!("page.js"),
+            "script" => &script,
             "data" => &data,
             _ => "",
         }))

@@ -1,11 +1,6 @@
+const PAGE = 24;
 const ALL = data.key.map((_, i) => i);
 const state = { page: 0, found: [], bin: null, open: null };
-
-function shape(name, attributes) {
-  const node = document.createElementNS("http://www.w3.org/2000/svg", name);
-  for (const [key, value] of Object.entries(attributes)) node.setAttribute(key, value);
-  return node;
-}
 
 // The outlines of a mask as an SVG path along pixel edges, for the even-odd rule. A corner is where
 // a column's border begins or ends; on each grid line, corners join in pairs.

@@ -1,3 +1,4 @@
+const PAGE = 24;
 const state = { page: 0, found: [] };
 const samples = data.samples;
 const steps = [...new Set(samples.map((sample) => sample.step))].sort((a, b) => a - b);

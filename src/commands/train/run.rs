@@ -51,7 +51,10 @@ pub fn sft(args: SftArgs) -> Result<ExitCode, Failure> {
     let mut run = Run::open(&args.common, rows, settings.rollout_batch_size, moving, about)?;
     run.rehearsal = rehearsal;
     let stop = run.stop()?;
-    run.expect_memory(None)?;
+    let items = run.items()?;
+    let taught = run.trainer.taught(&items, &run.prompting.prompter, stop, &options)?;
+    let longest = taught.iter().map(Vec::len).max().unwrap_or(0);
+    run.expect_memory(&items, longest, None)?;
     run.go(|trainer, prompting, items| {
         let figures = trainer.sft(items, &prompting.prompter, stop, &options)?;
         Ok((figures, Vec::new()))
@@ -78,7 +81,7 @@ pub fn grpo(args: GrpoArgs) -> Result<ExitCode, Failure> {
         run.trainer.hold_to(reference);
     }
     let stop = run.prompting.defaults.stop.clone();
-    run.expect_memory(Some(&options))?;
+    run.expect_memory(&run.items()?, options.max_completion_length, Some(&options))?;
     run.go(|trainer, prompting, items| {
         Ok(trainer.grpo(items, &prompting.prompter, &stop, &recipe, &options)?)
     })
@@ -181,12 +184,17 @@ impl<'a> Run<'a> {
         }
     }
 
-    /// Says what memory is needed, by the largest sample of the next step.
+    /// Says what memory is needed, by the largest samples of the next step and replies of so many
+    /// tokens.
     ///
     /// # Errors
     /// More than there is.
-    fn expect_memory(&self, grpo: Option<&GrpoOptions>) -> Result<(), Failure> {
-        let items = self.items()?;
+    fn expect_memory(
+        &self,
+        items: &[Item],
+        reply: usize,
+        grpo: Option<&GrpoOptions>,
+    ) -> Result<(), Failure> {
         let prompt = items.iter().map(|item| item.prompt.ids.len()).max().unwrap_or(0);
         let patches = |item: &Item| -> usize {
             item.prompt.images.iter().map(|image| image.grid.iter().product::<usize>()).sum()
@@ -199,8 +207,7 @@ impl<'a> Run<'a> {
             reference: if copies { Reference::Copy } else { Reference::Free },
             prompt,
             patches: items.iter().map(patches).max().unwrap_or(0),
-            // An answer of supervised training is of some hundred tokens at most.
-            reply: grpo.map_or(128, |o| o.max_completion_length),
+            reply,
             replies: grpo.map_or(1, |o| o.num_generations),
             prompts: if grpo.is_some() { self.batch } else { 0 },
             prompts_at_once: self.common.prompts_at_once as usize,

@@ -56,8 +56,7 @@ pub enum Taught {
     /// The one that fits best, so that each may learn another reading of the prompt: SAM's.
     #[default]
     Best,
-    /// All, a share each. A network that begins from nothing else learns a few masks that do not depend
-    /// on the prompt, of which one often fits a little.
+    /// All, a share each, so that each mask is taught by each object; for networks that begin from nothing.
     All,
 }
 

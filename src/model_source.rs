@@ -5,6 +5,7 @@ use std::path::PathBuf;
 
 use indicatif::ProgressBar;
 use segzero_model::checkpoint::hub::{Freshness, Hub};
+use segzero_model::checkpoint::sharded;
 
 use crate::failure::Failure;
 use crate::progress::{self, Verbosity};
@@ -12,7 +13,7 @@ use crate::progress::{self, Verbosity};
 /// The folder of a model, fetched first where it must be.
 ///
 /// # Errors
-/// Neither a folder nor a name; or it cannot be fetched.
+/// Neither a folder nor a name; it cannot be fetched; or it is the checkpoint of a training in pieces.
 pub fn resolve(
     model: &str,
     freshness: Freshness,
@@ -29,5 +30,7 @@ pub fn resolve(
     if let Some(bar) = bar.into_inner() {
         bar.finish_and_clear();
     }
-    Ok(folder?)
+    let folder = folder?;
+    sharded::refuse(&folder)?;
+    Ok(folder)
 }

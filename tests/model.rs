@@ -207,3 +207,64 @@ fn names_that_are_not_there_say_what_to_do() {
     assert_eq!(output.status.code(), Some(2));
     assert!(text(&output.stderr).contains("names no architecture that is known"));
 }
+
+fn trained(case: &str) -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("model/tests/fixtures/fsdp").join(case)
+}
+
+#[test]
+fn what_the_ranks_of_a_training_saved_becomes_a_model() {
+    let folder = tempfile::tempdir().unwrap();
+    let (run, out) = (trained("easyr1"), folder.path().join("model"));
+    let [from, to] = [&run, &out].map(|path| path.to_str().unwrap());
+    let output = segzero(["model", "import", from, "--out", to]);
+    assert!(output.status.success(), "{}", text(&output.stderr));
+    let stdout = text(&output.stdout);
+    let start = format!("{to}: 33 tensors, ");
+    let end = " in 1 file, from 2 ranks in ";
+    assert!(stdout.starts_with(&start) && stdout.contains(end), "{stdout}");
+    assert!(stdout.ends_with("global_step_2/actor, the last step being 2\n"), "{stdout}");
+
+    let stdout = text(&model(&["verify", "--values", "--quiet"], &out).stdout);
+    assert!(stdout.starts_with("sound: 1 files, 33 tensors, "), "{stdout}");
+    assert!(stdout.contains("names and shapes against Qwen2.5-VL"), "{stdout}");
+    let stdout = text(&model(&["info"], &out).stdout);
+    assert!(stdout.contains(" in 1 file: BF16 "), "{stdout}");
+
+    // Nothing is overwritten.
+    let output = segzero(["model", "import", from, "--out", to]);
+    assert_eq!(output.status.code(), Some(2));
+    let stderr = text(&output.stderr);
+    assert!(stderr.contains("exists and is not empty") && stderr.contains("\nhint: "), "{stderr}");
+
+    let kept = folder.path().join("kept");
+    let step = run.join("global_step_2");
+    let [from, to] = [&step, &kept].map(|path| path.to_str().unwrap());
+    let output = segzero(["model", "import", from, "--out", to, "--dtype", "keep", "--quiet"]);
+    assert!(output.status.success() && output.stderr.is_empty(), "{}", text(&output.stderr));
+    assert!(text(&output.stdout).ends_with("global_step_2/actor\n"), "no step was chosen");
+    let stdout = text(&model(&["info"], &kept).stdout);
+    assert!(stdout.contains(" in 1 file: F32 "), "{stdout}");
+}
+
+#[test]
+fn commands_that_take_a_model_say_how_pieces_become_one() {
+    let actor = trained("easyr1/global_step_2/actor");
+    let path = actor.to_str().unwrap();
+    let commands: [&[&str]; 3] = [
+        &["model", "info", path],
+        &["model", "verify", path],
+        &["ask", "--model", path, "What is it?"],
+    ];
+    for words in commands {
+        let output = segzero(words);
+        assert_eq!(output.status.code(), Some(2), "{words:?}");
+        let stderr = text(&output.stderr);
+        assert!(stderr.contains("a file for each rank, not a model"), "{words:?}: {stderr}");
+        let hint = format!("hint: `segzero model import {path} --out DIR` joins the pieces");
+        assert!(stderr.contains(&hint), "{words:?}: {stderr}");
+    }
+    let output = segzero(["model", "import", "no/such/run", "--out", "out"]);
+    assert_eq!(output.status.code(), Some(2));
+    assert!(text(&output.stderr).contains("hint: check that `no/such/run` exists"));
+}

@@ -225,12 +225,29 @@ fn objects_that_may_be_named_are_written_down() {
         (b")R.".as_slice(), "REDUCE"), // what was made is not called
         (b"0ccollections\nOrderedDict\n]R.", "REDUCE"),
         (b"0ccollections\nOrderedDict\n}b.", "BUILD"),
-        (b"0ccollections\nOrderedDict\n)\x81.", "NEWOBJ"),
+        (b")\x81.", "NEWOBJ"), // nor is it a class
+        (b"0ccollections\nOrderedDict\n]\x81.", "NEWOBJ"),
         (b"0N\x97.", "NEXT_BUFFER"),
     ] {
         assert_eq!(fault(&[call, rest].concat()), PickleFault::Refused { opcode });
     }
     assert_eq!(fault(&[call, b"Na."].concat()), PickleFault::Type { expected: "a list" });
+}
+
+#[test]
+fn instances_keep_their_state_beside_them() {
+    // An instance of a class, its fields given twice: a value is what was given last.
+    let bytes = b"\x80\x02cplaces\nShard\n)\x81}U\x03dimK\x00sb}U\x03dimK\x01sb.".as_slice();
+    let pickle = parse_naming(bytes, &["places.Shard"]).unwrap();
+    let root = pickle.root();
+    assert_eq!(pickle.call(root), Some(("places.Shard", &[][..])));
+    assert_eq!(pickle.entries(root).unwrap().count(), 0, "fields are no entries");
+    let fields = pickle.state(root).unwrap();
+    assert_eq!(pickle.get(fields, "dim"), Some(Value::Int(1)));
+    assert_eq!(pickle.state(fields), None);
+    assert_eq!(parse(bytes).unwrap_err().fault, {
+        PickleFault::Global { name: "places.Shard".to_owned() }
+    });
 }
 
 #[test]

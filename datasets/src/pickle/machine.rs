@@ -1,6 +1,7 @@
 //! The stack machine that a pickle is a program for, cut down to the opcodes that make data.
 
 use std::borrow::Cow;
+use std::collections::BTreeMap;
 
 use super::literal::{raw_unicode_escape, string_literal, text_of_bytes};
 use super::{Handle, Pickle, PickleError, PickleFault, Value};
@@ -14,8 +15,9 @@ pub fn parse(input: &[u8]) -> Result<Pickle<'_>, PickleError> {
 }
 
 /// Reads a pickle that may name these Python objects, each as `module.name`. Still nothing is
-/// imported or called: a name is [`Value::Object`], what would be called is [`Value::Call`], and
-/// state that would be given to an object (BUILD) is left out.
+/// imported or called: a name is [`Value::Object`], what would be called or made of a class
+/// (REDUCE, NEWOBJ) is [`Value::Call`], and state that would be given to it (BUILD) is kept beside it,
+/// as [`Pickle::state`].
 ///
 /// # Errors
 /// Any other object, opcodes that make one otherwise, and malformed input; the error states the byte.
@@ -29,8 +31,8 @@ pub fn parse_naming<'a>(
         match machine.step() {
             Ok(Step::Next) => {}
             Ok(Step::Stop(root)) => {
-                let Machine { containers, decoded, .. } = machine;
-                return Ok(Pickle { root, containers, decoded });
+                let Machine { containers, decoded, states, .. } = machine;
+                return Ok(Pickle { root, containers, decoded, states });
             }
             Err(fault) => return Err(PickleError { offset, fault }),
         }
@@ -55,6 +57,8 @@ pub(super) struct Machine<'a> {
     memo: Vec<Option<Value<'a>>>,
     containers: Vec<Vec<Value<'a>>>,
     pub(super) decoded: Vec<String>,
+    /// The state that what a call makes was given last.
+    pub(super) states: BTreeMap<Handle, Value<'a>>,
     /// Index that MEMOIZE stores at: the number of entries stored so far.
     memoized: usize,
 }
@@ -70,6 +74,7 @@ impl<'a> Machine<'a> {
             memo: Vec::new(),
             containers: Vec::new(),
             decoded: Vec::new(),
+            states: BTreeMap::new(),
             memoized: 0,
         }
     }

@@ -19,6 +19,8 @@ mod literal;
 mod machine;
 mod object;
 
+use std::collections::BTreeMap;
+
 pub use error::{PickleError, PickleFault};
 pub use machine::{parse, parse_naming};
 
@@ -47,14 +49,15 @@ pub enum Value<'a> {
     Dict(Handle),
     /// A Python object, by a name that [`parse_naming`] was given.
     Object(&'static str),
-    /// What calling such an object would make; see [`Pickle::call`] and [`Pickle::entries`].
+    /// What calling such an object would make; see [`Pickle::call`], [`Pickle::entries`] and
+    /// [`Pickle::state`].
     Call(Handle),
     /// What the writer keeps outside the pickle; see [`Pickle::persistent`].
     Persistent(Handle),
 }
 
 /// Refers to a container or a decoded text of one [`Pickle`].
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Handle(u32);
 
 impl Value<'_> {
@@ -92,6 +95,7 @@ pub struct Pickle<'a> {
     root: Value<'a>,
     containers: Vec<Vec<Value<'a>>>,
     decoded: Vec<String>,
+    states: BTreeMap<Handle, Value<'a>>,
 }
 
 impl<'a> Pickle<'a> {
@@ -144,6 +148,13 @@ impl<'a> Pickle<'a> {
             [Value::Object(name), arguments, ..] => Some((name, self.items(*arguments)?)),
             _ => None,
         }
+    }
+
+    /// The state that what a call makes would be given: of an instance of a plain class, its fields in a
+    /// dict.
+    pub fn state(&self, value: Value<'a>) -> Option<Value<'a>> {
+        let Value::Call(handle) = value else { return None };
+        self.states.get(&handle).copied()
     }
 
     /// What identifies a value that is kept outside the pickle.

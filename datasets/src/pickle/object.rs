@@ -25,9 +25,14 @@ impl<'a> Machine<'a> {
                 let (module, name) = self.two_lines()?;
                 Err(global(&module, &name))
             }
-            b'R' => self.reduce(),
+            b'R' => self.call("REDUCE"),
+            0x81 => self.call("NEWOBJ"),
             b'b' => match self.height_below(2).map(|start| self.stack[start]) {
-                Ok(Value::Call(_)) => self.pop().map(drop),
+                Ok(Value::Call(handle)) => {
+                    let state = self.pop()?;
+                    self.states.insert(handle, state);
+                    Ok(())
+                }
                 _ => Err(PickleFault::Refused { opcode: "BUILD" }),
             },
             b'Q' if !self.objects.is_empty() => {
@@ -62,8 +67,8 @@ impl<'a> Machine<'a> {
     }
 
     /// A call of an object with a tuple of arguments, followed by what is later set on the result.
-    fn reduce(&mut self) -> Outcome<()> {
-        let refused = PickleFault::Refused { opcode: "REDUCE" };
+    fn call(&mut self, opcode: &'static str) -> Outcome<()> {
+        let refused = PickleFault::Refused { opcode };
         let start = self.height_below(2).map_err(|_| refused.clone())?;
         match self.stack.split_off(start)[..] {
             [object @ Value::Object(_), arguments @ Value::Tuple(_)] => {
@@ -83,7 +88,6 @@ fn global(module: &str, name: &str) -> PickleFault {
 fn refused(opcode: u8) -> PickleFault {
     let opcode = match opcode {
         b'o' => "OBJ",
-        0x81 => "NEWOBJ",
         0x92 => "NEWOBJ_EX",
         b'P' => "PERSID",
         b'Q' => "BINPERSID",

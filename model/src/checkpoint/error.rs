@@ -47,6 +47,9 @@ pub enum ErrorKind {
     /// A file of `torch.save`.
     #[error("{0}")]
     Torch(#[from] super::TorchError),
+    /// What the ranks of a training saved does not fit together.
+    #[error("{0}")]
+    Sharded(#[from] super::ShardedError),
     /// Too short to say how long its header is.
     #[error("{0} bytes are too few for a safetensors file")]
     TooShort(u64),
@@ -207,6 +210,7 @@ impl Error {
             ErrorKind::LfsPointer(_) => "run `git lfs pull` in that folder",
             ErrorKind::Html => "download the file again; a gated model needs a token (HF_TOKEN)",
             ErrorKind::Torch(fault) => return fault.hint().map(str::to_owned),
+            ErrorKind::Sharded(fault) => return fault.hint(),
             ErrorKind::NoWeights { found } if found.iter().any(|name| is_torch(name)) => {
                 "name one of the files instead of the folder"
             }

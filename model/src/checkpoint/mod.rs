@@ -12,9 +12,11 @@ pub mod hub;
 mod names;
 pub mod random;
 mod shard;
+pub mod sharded;
 mod torch;
 mod verify;
 mod view;
+mod writer;
 
 #[cfg(test)]
 mod tests;
@@ -29,6 +31,7 @@ pub use error::{Error, ErrorKind};
 pub use names::{Layout, canonical};
 pub use safetensors::Dtype;
 pub use shard::{FileFormat, Header, Shard};
+pub use sharded::ShardedError;
 pub use torch::{EntryFault, TorchError};
 pub use verify::{Values, Verified, verify};
 pub use view::{View, WeightBytes};
@@ -164,6 +167,7 @@ impl Checkpoint {
         if path.join(INDEX).exists() {
             return Self::indexed(path.to_owned());
         }
+        sharded::refuse(path)?;
         let others = other_weights(path)?;
         let mut torch = others.iter().filter(|name| is_torch(name));
         match (torch.next(), torch.next()) {

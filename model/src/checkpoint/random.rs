@@ -7,16 +7,14 @@
 //! initialisation: with a standard deviation of 0.02 a network is so nearly linear that a mistake in
 //! it hardly moves its logits.
 
-use std::fs::File;
-use std::io::{BufWriter, Write};
 use std::path::{Path, PathBuf};
 
 use half::{bf16, f16};
 use rayon::prelude::*;
 use safetensors::Dtype;
-use serde_json::{Map, json};
 
-use super::{Error, ErrorKind, INDEX, Layout, SINGLE};
+use super::writer::{Sink, Tensor, write_model};
+use super::{Error, ErrorKind, Layout};
 
 /// Elements computed before they are written: all that is held in memory.
 const BLOCK: usize = 1 << 22;
@@ -130,106 +128,44 @@ pub fn write(
     form: &Form,
     files: &[PathBuf],
 ) -> Result<(), Error> {
+    if !matches!(form.dtype, Dtype::F32 | Dtype::F16 | Dtype::BF16) {
+        return Err(Error::new(folder, ErrorKind::Dtype(form.dtype)));
+    }
     std::fs::create_dir_all(folder).map_err(|e| Error::new(folder, e))?;
     for file in files {
         let copy = folder.join(file.file_name().unwrap_or_default());
         std::fs::copy(file, copy).map_err(|e| Error::new(file, e))?;
     }
-    let shards = split(parameters, form);
-    if let [shard] = &shards[..] {
-        return write_shard(&folder.join(SINGLE), shard, form);
+    let mut tensors: Vec<Tensor> = Vec::new();
+    let mut rows: Vec<&[(String, Vec<usize>)]> = Vec::new();
+    let name = |(name, _): &(String, Vec<usize>)| form.layout.on_disk(name);
+    // Consecutive parameters with one name on disk are rows of one tensor.
+    for group in parameters.chunk_by(|a, b| name(a) == name(b)) {
+        let [(_, first), more @ ..] = group else { continue };
+        let mut shape = first.clone();
+        more.iter().for_each(|(_, shape_of)| shape[0] += shape_of[0]);
+        tensors.push(Tensor { name: name(&group[0]), dtype: form.dtype, shape });
+        rows.push(group);
     }
-    let mut weight_map = Map::new();
-    for (number, shard) in shards.iter().enumerate() {
-        let file = format!("model-{:05}-of-{:05}.safetensors", number + 1, shards.len());
-        write_shard(&folder.join(&file), shard, form)?;
-        for (name, _) in *shard {
-            weight_map.insert(form.layout.on_disk(name), json!(file));
-        }
-    }
-    let total: u64 = parameters.iter().map(|(_, shape)| bytes(shape, form)).sum();
-    let index = json!({ "metadata": { "total_size": total }, "weight_map": weight_map });
-    let path = folder.join(INDEX);
-    std::fs::write(&path, format!("{index:#}\n")).map_err(|e| Error::new(&path, e))
+    write_model(folder, &tensors, form.shard_bytes, &mut |number, write| {
+        rows[number].iter().try_for_each(|(name, shape)| fill(name, shape, form.dtype, write))
+    })?;
+    Ok(())
 }
 
-fn bytes(shape: &[usize], form: &Form) -> u64 {
-    (shape.iter().product::<usize>() * form.dtype.bitsize() / 8) as u64
-}
-
-/// Consecutive parameters for each file.
-fn split<'a>(
-    parameters: &'a [(String, Vec<usize>)],
-    form: &Form,
-) -> Vec<&'a [(String, Vec<usize>)]> {
-    let mut shards = Vec::new();
-    let (mut first, mut size) = (0, 0);
-    let on_disk = |number: usize| form.layout.on_disk(&parameters[number].0);
-    for (number, (_, shape)) in parameters.iter().enumerate() {
-        let more = bytes(shape, form);
-        // Rows of one tensor stay together.
-        let is_full = size + more > form.shard_bytes && number > first;
-        if is_full && on_disk(number) != on_disk(number - 1) {
-            shards.push(&parameters[first..number]);
-            (first, size) = (number, 0);
-        }
-        size += more;
-    }
-    shards.push(&parameters[first..]);
-    shards
-}
-
-/// One file under a temporary name, renamed when it is whole.
-fn write_shard(path: &Path, parameters: &[(String, Vec<usize>)], form: &Form) -> Result<(), Error> {
-    let incomplete = path.with_extension("incomplete");
-    let io = |e| Error::new(path, ErrorKind::Io(e));
-    let mut file = BufWriter::new(File::create(&incomplete).map_err(io)?);
-    let header = header(parameters, form);
-    file.write_all(&(header.len() as u64).to_le_bytes()).map_err(io)?;
-    file.write_all(header.as_bytes()).map_err(io)?;
+/// Hands over the numbers of a parameter, block by block.
+fn fill(name: &str, shape: &[usize], dtype: Dtype, write: Sink<'_>) -> Result<(), Error> {
+    let formula = Formula::weight(name, shape);
+    let (size, count) = (dtype.bitsize() / 8, shape.iter().product::<usize>());
     let mut block = Vec::new();
-    for (name, shape) in parameters {
-        let formula = Formula::weight(name, shape);
-        let size = form.dtype.bitsize() / 8;
-        let count: usize = shape.iter().product();
-        for first in (0..count).step_by(BLOCK) {
-            block.resize(BLOCK.min(count - first) * size, 0);
-            match form.dtype {
-                Dtype::F32 => formula.fill(first, &mut block, f32::to_le_bytes),
-                Dtype::F16 => formula.fill(first, &mut block, |v| f16::from_f32(v).to_le_bytes()),
-                Dtype::BF16 => formula.fill(first, &mut block, |v| bf16::from_f32(v).to_le_bytes()),
-                other => return Err(Error::new(path, ErrorKind::Dtype(other)).tensor(name)),
-            }
-            file.write_all(&block).map_err(io)?;
+    for first in (0..count).step_by(BLOCK) {
+        block.resize(BLOCK.min(count - first) * size, 0);
+        match dtype {
+            Dtype::F32 => formula.fill(first, &mut block, f32::to_le_bytes),
+            Dtype::F16 => formula.fill(first, &mut block, |v| f16::from_f32(v).to_le_bytes()),
+            _ => formula.fill(first, &mut block, |v| bf16::from_f32(v).to_le_bytes()),
         }
+        write(&block)?;
     }
-    file.flush().map_err(io)?;
-    std::fs::rename(&incomplete, path).map_err(io)
-}
-
-/// The header, padded so that the data is aligned.
-fn header(parameters: &[(String, Vec<usize>)], form: &Form) -> String {
-    let mut table = Map::from_iter([("__metadata__".to_owned(), json!({ "format": "pt" }))]);
-    let mut tensors: Vec<(String, Vec<usize>, [u64; 2])> = Vec::new();
-    let mut start = 0;
-    for (name, shape) in parameters {
-        let (name, end) = (form.layout.on_disk(name), start + bytes(shape, form));
-        match tensors.last_mut() {
-            Some((last, rows, range)) if *last == name => {
-                rows[0] += shape[0];
-                range[1] = end;
-            }
-            _ => tensors.push((name, shape.clone(), [start, end])),
-        }
-        start = end;
-    }
-    for (name, shape, range) in tensors {
-        let dtype = form.dtype.to_string();
-        let tensor = json!({ "dtype": dtype, "shape": shape, "data_offsets": range });
-        table.insert(name, tensor);
-    }
-    let mut text = serde_json::Value::Object(table).to_string();
-    let padding = text.len().next_multiple_of(8) - text.len();
-    text.extend(std::iter::repeat_n(' ', padding));
-    text
+    Ok(())
 }

@@ -15,7 +15,7 @@ use memmap2::{Mmap, MmapOptions};
 use safetensors::Dtype;
 use serde::Deserialize;
 
-use super::torch::{self, TorchError};
+use super::torch::{self, Parted, TorchError};
 use super::{Error, ErrorKind};
 
 /// The format's own limit, which keeps a forged length from taking all memory.
@@ -85,16 +85,10 @@ impl Shard {
     /// by [`Shard::faults`].
     pub fn open(path: &Path) -> Result<Self, Error> {
         let fail = |kind: ErrorKind| Error::new(path, kind);
-        let file = File::open(path).map_err(|e| fail(e.into()))?;
-        // SAFETY: the map is read only, and nothing here writes to weights. Another program that
-        // shortens the file while it is mapped would end this one with SIGBUS: the price of reading
-        // weights where they lie, which every reader of them pays.
-        let map = unsafe { MmapOptions::new().map(&file) }.map_err(|e| fail(e.into()))?;
+        let map = mapped(path)?;
         if map.starts_with(torch::MAGIC) {
             let contents = torch::read(&map).map_err(|fault| fail(fault.into()))?;
-            let mut shard = Self::new(path, FileFormat::Torch, map, 0, contents.tensors);
-            shard.unread = contents.faults;
-            return Ok(shard);
+            return Ok(Self::of_torch(path, map, contents.whole()));
         }
         let length = map.len() as u64;
         let Some((head, rest)) = map.split_first_chunk::<8>() else {
@@ -110,6 +104,29 @@ impl Shard {
         let mut shard = Self::new(path, FileFormat::Safetensors, map, 8 + header, table.tensors);
         shard.metadata = table.metadata;
         Ok(shard)
+    }
+
+    /// What one rank of a training saved: its pieces among the tensors, and of what they are pieces.
+    ///
+    /// # Errors
+    /// Not a file of `torch.save`, or anything but a table by name.
+    pub(super) fn open_rank(path: &Path) -> Result<(Self, BTreeMap<String, Parted>), Error> {
+        let map = mapped(path)?;
+        let mut contents = match map.starts_with(torch::MAGIC) {
+            true => torch::read(&map).map_err(|fault| Error::new(path, fault))?,
+            false => {
+                let kind = recognised(&map).unwrap_or(TorchError::NoArchive.into());
+                return Err(Error::new(path, kind));
+            }
+        };
+        let parted = std::mem::take(&mut contents.parted);
+        Ok((Self::of_torch(path, map, contents), parted))
+    }
+
+    fn of_torch(path: &Path, map: Mmap, contents: torch::Contents) -> Self {
+        let mut shard = Self::new(path, FileFormat::Torch, map, 0, contents.tensors);
+        shard.unread = contents.faults;
+        shard
     }
 
     fn new(
@@ -197,6 +214,14 @@ impl Shard {
         let range = at(header.data_offsets.0)?..at(header.data_offsets.1)?;
         self.map.get(range.clone()).is_some().then_some(range)
     }
+}
+
+fn mapped(path: &Path) -> Result<Mmap, Error> {
+    let file = File::open(path).map_err(|e| Error::new(path, e))?;
+    // SAFETY: the map is read only, and nothing here writes to weights. Another program that shortens
+    // the file while it is mapped would end this one with SIGBUS: the price of reading weights where
+    // they lie, which every reader of them pays.
+    unsafe { MmapOptions::new().map(&file) }.map_err(|e| Error::new(path, e))
 }
 
 /// What a file is that is not safetensors, where its first bytes tell.

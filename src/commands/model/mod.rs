@@ -1,6 +1,7 @@
 //! `segzero model`: weights on disk and on the hub.
 
 mod fetch;
+mod import;
 mod info;
 mod random;
 mod verify;
@@ -26,6 +27,8 @@ enum Command {
     Verify(verify::Args),
     /// Fetch a model by name into the cache that the tools of Hugging Face share.
     Fetch(fetch::Args),
+    /// Join what the GPUs of a training under EasyR1 or veRL saved to a model.
+    Import(import::Args),
     /// Write a checkpoint of random weights for a configuration: for benchmarks.
     #[command(hide = true)]
     Random(random::Args),
@@ -37,6 +40,7 @@ pub fn run(args: Args) -> Result<ExitCode, Failure> {
         Command::Info(args) => info::run(args),
         Command::Verify(args) => verify::run(args),
         Command::Fetch(args) => fetch::run(args),
+        Command::Import(args) => import::run(args),
         Command::Random(args) => random::run(args),
     }
 }

@@ -8,6 +8,9 @@ pub enum TorchError {
     /// The pickle of torch before 1.6, not in a zip archive.
     #[error("this is a PyTorch file of the form before torch 1.6, which is not read")]
     Legacy,
+    /// Something else where a file of torch.save must be.
+    #[error("is no file of torch.save")]
+    NoArchive,
     /// The end of the archive, which says where its directory lies, is not there.
     #[error("is a zip archive without its end: it was cut off")]
     NoEnd,
@@ -42,6 +45,12 @@ pub enum TorchError {
     /// A tensor whose description is not of the form that torch writes.
     #[error("is not described as torch describes a tensor: {0}")]
     Described(&'static str),
+    /// What one rank of a training has of a tensor, where the whole is asked for.
+    #[error("is one rank's piece of a tensor, as a training over several GPUs saves it")]
+    Piece,
+    /// A tensor that is parted in a way that FSDP does not part.
+    #[error("is parted over ranks in a way that is not read: {0}")]
+    Placement(&'static str),
     /// Data that the archive does not have.
     #[error("its data `{0}` is not in the archive")]
     NoData(String),
@@ -112,6 +121,11 @@ impl TorchError {
             Self::NoEnd | Self::Entry { fault: EntryFault::Corrupted, .. } => {
                 Some("the file was not copied whole; download it again")
             }
+            Self::Piece => Some("`segzero model import CHECKPOINT --out DIR` joins the pieces"),
+            Self::Placement(_) => Some(
+                "FSDP's pieces along one axis are joined, and its replicas; merge others with the tools \
+                 of the trainer",
+            ),
             Self::Pickle(_) => Some(
                 "only tensors by name are read, and nothing is executed; if you trust the file, load \
                  it in Python and save its state_dict",

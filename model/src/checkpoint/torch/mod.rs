@@ -7,6 +7,7 @@
 //! (`_rebuild_tensor_v2`: storage, offset, size, strides, …).
 
 mod archive;
+mod dtensor;
 mod error;
 
 #[cfg(test)]
@@ -21,6 +22,7 @@ use segzero_datasets::pickle::{Pickle, Value, parse_naming};
 
 use super::shard::Header;
 use archive::Stored;
+pub(super) use dtensor::Parted;
 pub use error::{EntryFault, TorchError};
 
 /// What a zip archive begins with.
@@ -69,6 +71,25 @@ const OBJECTS: &[&str] = &[
     "torch.float64",
     "torch.float8_e4m3fn",
     "torch.float8_e5m2",
+    dtensor::REBUILT,
+    dtensor::WRAPPER,
+    dtensor::DTENSOR,
+    "torch.distributed._tensor.api.DTensor",
+    "torch.serialization._get_layout",
+    "torch.distributed.device_mesh.DeviceMesh",
+    "torch.distributed._mesh_layout._MeshLayout",
+    "torch.distributed._mesh_layout._FlatLayout",
+    "torch.distributed.tensor._dtensor_spec.DTensorSpec",
+    "torch.distributed.tensor._dtensor_spec.TensorMeta",
+    "torch.distributed.tensor._dtensor_spec.ShardOrderEntry",
+    "torch.distributed._tensor.placement_types.DTensorSpec",
+    "torch.distributed._tensor.placement_types.TensorMeta",
+    "torch.distributed.tensor.placement_types.Shard",
+    "torch.distributed.tensor.placement_types.Replicate",
+    "torch.distributed.tensor.placement_types.Partial",
+    "torch.distributed.tensor.placement_types._StridedShard",
+    "torch.distributed._tensor.placement_types.Shard",
+    "torch.distributed._tensor.placement_types.Replicate",
 ];
 
 /// Type of the elements of a storage class, or by the name of a dtype.
@@ -98,8 +119,21 @@ fn dtype(object: &str) -> Option<Dtype> {
 pub(super) struct Contents {
     /// By name.
     pub tensors: BTreeMap<String, Header>,
+    /// Of which tensors these are pieces, where they are.
+    pub parted: BTreeMap<String, Parted>,
     /// What is wrong with those that are not there.
     pub faults: BTreeMap<String, TorchError>,
+}
+
+impl Contents {
+    /// Without pieces, which are at fault where whole tensors are asked for.
+    pub fn whole(mut self) -> Self {
+        for (name, _) in std::mem::take(&mut self.parted) {
+            self.tensors.remove(&name);
+            self.faults.insert(name, TorchError::Piece);
+        }
+        self
+    }
 }
 
 /// Reads the table of tensors.
@@ -120,8 +154,11 @@ pub(super) fn read(file: &[u8]) -> Result<Contents, TorchError> {
     let mut contents = Contents::default();
     for (key, value) in reader.pickle.entries(reader.table()?).into_iter().flatten() {
         let name = reader.pickle.text(key).ok_or(TorchError::NoTable("keys that are not text"))?;
-        match reader.tensor(value) {
-            Ok(header) => _ = contents.tensors.insert(name.to_owned(), header),
+        match reader.entry(value) {
+            Ok((header, parted)) => {
+                contents.tensors.insert(name.to_owned(), header);
+                contents.parted.extend(parted.map(|parted| (name.to_owned(), parted)));
+            }
             Err(fault) => _ = contents.faults.insert(name.to_owned(), fault),
         }
     }
@@ -162,12 +199,20 @@ impl<'a> Reader<'a> {
         }
     }
 
-    fn tensor(&self, value: Value<'a>) -> Result<Header, TorchError> {
-        let mut call = self.pickle.call(value);
-        if let Some((PARAMETER, [tensor, ..])) = call {
-            call = self.pickle.call(*tensor);
+    /// A tensor, or a piece of one.
+    fn entry(&self, value: Value<'a>) -> Result<(Header, Option<Parted>), TorchError> {
+        let value = match self.pickle.call(value) {
+            Some((PARAMETER, [tensor, ..])) => *tensor,
+            _ => value,
+        };
+        match self.parted(value)? {
+            Some((local, parted)) => Ok((self.tensor(local)?, Some(parted))),
+            None => Ok((self.tensor(value)?, None)),
         }
-        let (storage, offset, size, strides, stated) = match call {
+    }
+
+    fn tensor(&self, value: Value<'a>) -> Result<Header, TorchError> {
+        let (storage, offset, size, strides, stated) = match self.pickle.call(value) {
             Some((TENSOR, &[storage, offset, size, strides, ..])) => {
                 (storage, offset, size, strides, None)
             }

@@ -56,6 +56,32 @@ fn no_damage_makes_it_panic() {
 }
 
 #[test]
+fn no_damage_of_a_piece_makes_it_panic() {
+    let path = "fsdp/fsdp2/global_step_2/actor/model_world_size_3_rank_1.pt";
+    let path = segzero_test_support::fixture(env!("CARGO_MANIFEST_DIR"), path);
+    let sound = std::fs::read(path).unwrap();
+    let parted = read(&sound).unwrap().parted;
+    assert_eq!(parted.len(), 7);
+    assert_eq!((parted["cube"].axis, parted["cube"].piece), (Some(1), 1));
+    assert_eq!(parted["cube"].shape, [4, 6, 2]);
+    let whole = read(&sound).unwrap().whole();
+    assert!(whole.tensors.keys().eq(["count", "edges"]) && whole.parted.is_empty());
+    assert_eq!(whole.faults.len(), 7, "pieces are no tensors");
+    let mut changed = 0;
+    let mut check = |file: &[u8]| match read(file) {
+        Ok(contents) => {
+            assert!(contents.parted.keys().all(|name| contents.tensors.contains_key(name)));
+            let inside = |header: &Header| header.data_offsets.1 <= file.len() as u64;
+            assert!(contents.tensors.values().all(inside));
+            changed += usize::from(contents.parted != parted);
+        }
+        Err(fault) => changed += usize::from(!fault.to_string().is_empty()),
+    };
+    for_each_damage(&sound, &mut check);
+    assert!(changed > sound.len(), "every cut, and much else");
+}
+
+#[test]
 fn a_cut_file_is_said_to_be_cut() {
     let sound = fixture("model.pt");
     for end in [4, 100, sound.len() - 1] {

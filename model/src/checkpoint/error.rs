@@ -49,7 +49,7 @@ pub enum ErrorKind {
     Torch(#[from] super::TorchError),
     /// What the ranks of a training saved does not fit together.
     #[error("{0}")]
-    Sharded(#[from] super::ShardedError),
+    Sharded(Box<super::ShardedError>),
     /// Too short to say how long its header is.
     #[error("{0} bytes are too few for a safetensors file")]
     TooShort(u64),
@@ -181,6 +181,12 @@ fn beside(found: &[String]) -> String {
 
 fn size(bytes: &Option<u64>) -> String {
     bytes.map_or("more than can be counted".to_owned(), |bytes| bytes.to_string())
+}
+
+impl From<super::ShardedError> for ErrorKind {
+    fn from(fault: super::ShardedError) -> Self {
+        Self::Sharded(Box::new(fault))
+    }
 }
 
 impl ErrorKind {

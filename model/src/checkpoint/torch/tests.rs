@@ -10,7 +10,7 @@ fn fixture(name: &str) -> Vec<u8> {
 
 /// The tensors of a file without a fault.
 fn tensors(file: &[u8]) -> Result<BTreeMap<String, Header>, String> {
-    let Contents { tensors, faults } = read(file).map_err(|fault| fault.to_string())?;
+    let Contents { tensors, faults, .. } = read(file).map_err(|fault| fault.to_string())?;
     let fault = faults.iter().map(|(name, fault)| format!("{name}: {fault}")).next();
     fault.map_or(Ok(tensors), Err)
 }

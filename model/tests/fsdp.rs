@@ -314,6 +314,30 @@ fn what_is_not_understood_is_refused_and_not_executed() {
 }
 
 #[test]
+fn damaged_ranks_are_joined_or_refused() {
+    let folder = copy("fsdp2");
+    let path = rank(folder.path(), 3, 1);
+    let sound = fs::read(&path).unwrap();
+    let mut joined = 0;
+    for at in 0..sound.len() {
+        let mut damaged = sound.clone();
+        damaged[at] ^= 0x80;
+        fs::write(&path, damaged).unwrap();
+        let out = folder.path().join("model");
+        match import(folder.path(), &out, ImportDtype::Keep) {
+            Err(error) => {
+                assert!(error.to_string().contains("model_world_size_3_rank_"), "{error}")
+            }
+            Ok(_) => {
+                joined += 1;
+                fs::remove_dir_all(out).unwrap();
+            }
+        }
+    }
+    assert!((1..sound.len()).contains(&joined), "{joined}: values have no form to break");
+}
+
+#[test]
 fn a_tied_output_layer_is_written_once() {
     let folder = copy("fsdp2");
     let config = folder.path().join("huggingface/config.json");

@@ -203,6 +203,9 @@ fn join(
     sink: Sink<'_>,
     read: &dyn Fn(u64),
 ) -> Result<(), Error> {
+    if pieces.is_empty() {
+        return Ok(());
+    }
     let axis = whole.axis.unwrap_or_default();
     let rows: usize = whole.shape.iter().take(axis).product();
     if rows == 1 {

@@ -326,7 +326,7 @@ fn damaged_ranks_are_joined_or_refused() {
         let out = folder.path().join("model");
         match import(folder.path(), &out, ImportDtype::Keep) {
             Err(error) => {
-                assert!(error.to_string().contains("model_world_size_3_rank_"), "{error}")
+                assert!(error.to_string().contains("model_world_size_3_rank_"), "{error}");
             }
             Ok(_) => {
                 joined += 1;

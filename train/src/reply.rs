@@ -5,6 +5,7 @@ use std::str::FromStr;
 
 use segzero_datasets::{Bbox, Point, Size};
 use segzero_eval::reward::Truth;
+use segzero_model::qwen_vl::Prompter;
 use serde::{Deserialize, Serialize};
 
 use crate::error::TrainError;
@@ -63,6 +64,35 @@ const NOTHING: &str = "nothing";
 
 /// Columns and rows that places are told in.
 const CELLS: i64 = 12;
+
+/// Supervised training.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct SftOptions {
+    /// What is taught, at least one; samples take turns.
+    pub replies: Vec<ReplyTemplate>,
+    /// Samples computed at once.
+    pub micro_batch: usize,
+}
+
+impl SftOptions {
+    /// The replies to items before which so many others were taught, as tokens; the last is `stop`.
+    pub(crate) fn taught(
+        &self,
+        items: &[Item],
+        before: usize,
+        prompter: &Prompter,
+        stop: u32,
+    ) -> Result<Vec<Vec<u32>>, TrainError> {
+        let reply = |(index, item): (usize, &Item)| {
+            let template = &self.replies[(before + index) % self.replies.len()];
+            let encoded = prompter.tokenizer.encode(&template.fill(item));
+            let mut tokens = encoded.map_err(|source| TrainError::input(&item.key, source))?;
+            tokens.push(stop);
+            Ok(tokens)
+        };
+        items.iter().enumerate().map(reply).collect()
+    }
+}
 
 impl FromStr for ReplyTemplate {
     type Err = TrainError;

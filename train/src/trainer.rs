@@ -17,7 +17,7 @@ use crate::item::Item;
 use crate::loss::{LossFigures, LossOptions, Pull, Scored, reply_loss, token_weights};
 use crate::optimizer::{AdamW, Schedule};
 use crate::policy::{Batch, Likelihood, Policy, PolicyOptions, Timing, likelihoods};
-use crate::reply::ReplyTemplate;
+use crate::reply::SftOptions;
 use crate::weights::Weights;
 
 /// What is logged of a step, by the names of veRL and EasyR1.
@@ -45,15 +45,6 @@ pub struct Moving {
     pub schedule: Schedule,
     /// Steps in all.
     pub steps: u64,
-}
-
-/// Supervised training.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-pub struct SftOptions {
-    /// What is taught, at least one; samples take turns.
-    pub replies: Vec<ReplyTemplate>,
-    /// Samples computed at once.
-    pub micro_batch: usize,
 }
 
 /// Group relative policy optimisation (arXiv 2402.03300), with TRL's names.
@@ -167,15 +158,7 @@ impl Trainer {
         stop: u32,
         options: &SftOptions,
     ) -> Result<Vec<Vec<u32>>, TrainError> {
-        let first = self.step as usize * items.len();
-        let reply = |(index, item): (usize, &Item)| {
-            let template = &options.replies[(first + index) % options.replies.len()];
-            let encoded = prompter.tokenizer.encode(&template.fill(item));
-            let mut tokens = encoded.map_err(|source| TrainError::input(&item.key, source))?;
-            tokens.push(stop);
-            Ok(tokens)
-        };
-        items.iter().enumerate().map(reply).collect()
+        options.taught(items, self.step as usize * items.len(), prompter, stop)
     }
 
     /// A step of supervised training: the mean of -ln p over the tokens of the replies.

@@ -28,6 +28,7 @@ from ._masks import (
     mask_iou,
     mask_iou_matrix,
     masks,
+    rasterize,
     rle_decode,
     rle_encode,
 )
@@ -55,6 +56,7 @@ __all__ = [
     "prep",
     "prep_schema",
     "prompt",
+    "rasterize",
     "read_answer",
     "read_answers",
     "recipe",

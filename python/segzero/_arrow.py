@@ -59,7 +59,8 @@ def score(batch: Any, protocol: ProtocolLike = "default") -> Any:
     :func:`prep` reads; where they are there, ``ignore`` (pixels that do not count), ``no_target``
     (whether the model said that there is nothing), ``img_height`` and ``img_width``. The result has
     ``status``, ``intersection``, ``union``, ``iou``, ``said_nothing``, ``target_area``,
-    ``prediction_area``, ``box_iou`` and ``error``, row for row.
+    ``prediction_area``, ``box_iou`` and ``error``, row for row. A target is a mask already: what a
+    protocol has to say of polygons (LISA's of parts that overlap) is up to who draws them.
     """
     return _like(batch, _segzero.score(batch, _rules(protocol)))
 

@@ -51,6 +51,24 @@ def masks(masks: MaskLike) -> Masks:
     return Masks.from_rle(masks)
 
 
+def rasterize(
+    objects: Sequence[Sequence[ArrayLike]], size: Sequence[int], *, fill: str = "coco"
+) -> Masks:
+    """One mask of each object's polygons, in an image of ``size`` (height, width).
+
+    A polygon is COCO's flat list ``[x0, y0, x1, y1, ...]`` or an array of vertices of n x 2; an object
+    is a list of them. ``fill``: ``coco`` (pycocotools, to the pixel), or ``opencv-a``, ``opencv-b``
+    (4.8.0 to 4.10.0, which LISA pins) or ``opencv-c`` (from 4.11.0), whose vertices are truncated.
+
+    >>> import segzero
+    >>> segzero.rasterize([[[1, 1, 4, 1, 4, 4, 1, 4]]], (5, 5)).areas()
+    array([9], dtype=uint64)
+    """
+    flat = [[np.asarray(one, dtype=np.float64).reshape(-1).tolist() for one in polygons]
+            for polygons in objects]  # fmt: skip
+    return Masks.from_polygons(flat, list(size), fill)
+
+
 def _is_one(masks: MaskLike) -> bool:
     return isinstance(masks, dict) or isinstance(masks, np.ndarray) and masks.ndim == 2
 

@@ -16,6 +16,9 @@ class Masks:
     @staticmethod
     def from_rle(rles: Sequence[Any]) -> Masks:
         """Masks of COCO's dictionaries of ``size`` and ``counts``."""
+    @staticmethod
+    def from_polygons(objects: Sequence[Sequence[Sequence[float]]], size: Sequence[int], fill: str) -> Masks:
+        """One mask of each object's polygons, in an image of height and width ``size``."""
     def rle(self) -> list[dict[str, Any]]:
         """COCO's dictionaries, with compressed strings."""
     def pixels(self) -> list[NDArray[np.uint8]]:

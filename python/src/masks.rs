@@ -3,9 +3,10 @@
 use numpy::{PyArray1, PyArray2, PyArrayMethods, PyReadonlyArray2, ToPyArray};
 use pyo3::prelude::*;
 use pyo3::types::{PyBytes, PyDict, PyList, PyString};
-use segzero_datasets::{Mask, MaskError, Size};
+use segzero_datasets::{CocoSegmentation, FillRegime, Geometry, Mask, MaskError, Size};
 
 use crate::failure::{at, value_error};
+use crate::options::mode;
 
 /// A list of binary masks, kept as run lengths.
 #[pyclass(frozen, module = "segzero")]
@@ -75,6 +76,31 @@ impl Masks {
             rles.iter().enumerate().map(mask).collect::<Result<Vec<_>, _>>()
         });
         masks.map(Self).map_err(|(i, e)| at(i, "mask", e))
+    }
+
+    /// One mask of each object's polygons, which are flat lists of x and y. `fill` is `coco`, or a
+    /// version of OpenCV's rule.
+    #[staticmethod]
+    fn from_polygons(
+        py: Python<'_>,
+        objects: Vec<Vec<Vec<f64>>>,
+        size: [u32; 2],
+        fill: &str,
+    ) -> PyResult<Self> {
+        let regime: Option<FillRegime> = if fill == "coco" { None } else { Some(mode(fill)?) };
+        let size = Size::new(size[1], size[0]);
+        let masks = py.detach(|| {
+            let mask = |(i, polygons): (usize, Vec<Vec<f64>>)| {
+                let object = Geometry::Coco(vec![CocoSegmentation::Polygons(polygons)]);
+                let masks = match regime {
+                    None => object.rasterize(size, FillRegime::default()),
+                    Some(regime) => object.rasterize_opencv(size, regime),
+                };
+                masks.map(|masks| masks.target).map_err(|e| (i, e))
+            };
+            objects.into_iter().enumerate().map(mask).collect::<Result<Vec<_>, _>>()
+        });
+        masks.map(Self).map_err(|(i, e)| at(i, "object", e))
     }
 
     /// COCO's dictionaries, with compressed strings.

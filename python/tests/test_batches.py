@@ -256,14 +256,3 @@ def test_memory_is_handed_over(predicted):
     for _ in range(50):
         segzero.prep(predicted.slice(0, 2), size="28")
     assert pa.total_allocated_bytes() - before < 1 << 20
-
-
-def test_the_shared_data(command, shared_data, tmp_path):
-    """`segzero prep` and `segzero eval` on real Hugging Face Parquet."""
-    folder = shared_data / "hf" / "refcocog_test"
-    command("prep", "--root", folder, "--leaks", "allow", "--skip-bad", "--quiet",
-            "--out", tmp_path / "out", "--size", "280")  # fmt: skip
-    table = tables.read(folder)
-    made = segzero.prep(table, dataset="refcocog_test", split="test", size="280")
-    good = made.filter(pa.compute.is_null(made["skip"]))
-    equal_sets(tables.read(tmp_path / "out"), good)

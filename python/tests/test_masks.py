@@ -62,6 +62,25 @@ def test_all_forms_of_masks_are_one():
     assert len(segzero.masks([])) == 0
 
 
+def test_polygons_are_filled_as_coco_fills_them():
+    dice = np.random.default_rng(4)
+    for _ in range(60):
+        height, width = dice.integers(4, 70, 2).tolist()
+        polygons = [
+            (dice.random((dice.integers(3, 9), 2)) * [width + 8, height + 8] - 4).round(2)
+            for _ in range(dice.integers(1, 4))
+        ]
+        flat = [polygon.reshape(-1).tolist() for polygon in polygons]
+        [found] = segzero.rasterize([polygons], (height, width)).rle()
+        expected = coco.merge(coco.frPyObjects(flat, height, width))
+        assert found["counts"].encode() == expected["counts"]
+        assert segzero.rasterize([flat], (height, width)) == segzero.masks(found)
+    with pytest.raises(ValueError, match="object 1: .*polygon 0"):
+        segzero.rasterize([[[0, 0, 3, 0, 3, 3]], [[0, 0, 3]]], (5, 5))
+    with pytest.raises(ValueError, match="unknown variant `cv2`.*opencv-b"):
+        segzero.rasterize([], (5, 5), fill="cv2")
+
+
 def test_boxes_are_of_extremal_pixels():
     for mask in shapes(100):
         [box] = segzero.masks(mask).boxes().tolist()

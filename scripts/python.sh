@@ -3,7 +3,8 @@
 #
 # The extension module is the one that `cargo build --release --workspace` leaves in the target folder.
 # `pip install ./python` compiles the same sources, but alone, with fewer features of what they depend
-# on, and so everything a second time: SEGZERO_PIP=1 tests that. SEGZERO_RAY=1 adds Ray and its tests.
+# on, and so everything a second time: SEGZERO_PIP=1 tests that. SEGZERO_RAY=1 adds Ray and its tests,
+# SEGZERO_ENGINES=1 those of Spark (which needs Java) and Daft too.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 
@@ -18,10 +19,13 @@ trap 'rm -rf "$environment"' EXIT
 pip() { "$environment/bin/python" -m pip --disable-pip-version-check --quiet "$@"; }
 
 needed=(numpy pyarrow pycocotools pytest)
-if [[ "${SEGZERO_RAY:-0}" == 1 ]]; then
+if [[ "${SEGZERO_ENGINES:-0}" == 1 ]]; then
+  needed+=("ray[data]" pyspark daft)
+elif [[ "${SEGZERO_RAY:-0}" == 1 ]]; then
   needed+=("ray[data]")
+  echo "skipped: the recipes of Spark and Daft (SEGZERO_ENGINES=1 runs them)"
 else
-  echo "skipped: the tests on Ray (SEGZERO_RAY=1 runs them)"
+  echo "skipped: the tests on Ray (SEGZERO_RAY=1 runs them), and the recipes of Spark and Daft"
 fi
 if ! pip download --no-deps --dest "$environment/probe" pytest 2>/dev/null; then
   echo "skipped: the wheel's tests need a package index, for ${needed[*]}"

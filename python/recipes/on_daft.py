@@ -10,27 +10,27 @@ import sys
 
 import daft
 import pyarrow as pa
-import pyarrow.compute
 
 import segzero
 
+SUMS = pa.schema(segzero.partial_schema())
+
 
 def main(path, protocol="default"):
-    kind = daft.DataType.from_arrow_type(pa.struct(pa.schema(segzero.scores_schema())))
-
-    @daft.func.batch(return_dtype=kind)
-    def score(mask, prediction):
+    # A function over a batch gives as many rows as it takes: sums stand in the first ones, others are null.
+    @daft.func.batch(return_dtype=daft.DataType.from_arrow_type(pa.struct(SUMS)))
+    def partial(mask, prediction):
         table = pa.table({"mask": mask.to_arrow(), "prediction": prediction.to_arrow()})
-        scores = segzero.score(table.combine_chunks(), protocol).combine_chunks()
-        return daft.Series.from_arrow(scores.to_struct_array())
+        [batch] = table.combine_chunks().to_batches() or [pa.RecordBatch.from_pylist([], table.schema)]
+        sums = segzero.iou_partial(batch, protocol).to_struct_array().slice(0, len(batch))
+        nulls = pa.nulls(len(batch) - len(sums), sums.type)
+        return daft.Series.from_arrow(pa.concat_arrays([sums, nulls]))
 
     rows = daft.read_parquet(path)
-    scores = rows.select(score(rows["mask"], rows["prediction"]).alias("score"))
-    table = scores.to_arrow()["score"].combine_chunks().flatten()
-    names = pa.schema(segzero.scores_schema()).names
-    table = pa.table(dict(zip(names, table)))
-    union, both = pa.compute.sum(table["union"]), pa.compute.sum(table["intersection"])
-    print(json.dumps({"n": len(table), "ciou": both.as_py() / union.as_py()}))
+    sums = rows.select(partial(rows["mask"], rows["prediction"]).alias("sums"))
+    found = sums.where(sums["sums"].not_null()).to_arrow()["sums"].combine_chunks()
+    partials = pa.Table.from_arrays(found.flatten(), names=SUMS.names).cast(SUMS)
+    print(json.dumps(segzero.finish(partials, protocol)))
 
 
 if __name__ == "__main__":

@@ -13,7 +13,7 @@ import subprocess
 import tempfile
 import urllib.request
 from base64 import b64encode
-from typing import Any, Callable, Mapping, Optional
+from typing import Any, Callable, Iterator, Mapping, Optional
 
 import pyarrow as pa
 
@@ -22,33 +22,44 @@ import segzero
 __all__ = ["predict_dataset", "prep_dataset", "score_dataset", "Command", "Endpoint"]
 
 
+def _over_blocks(rows: Any, work: Callable[[pa.Table], pa.Table], batch_size: int,
+                 remote: Optional[Mapping[str, Any]]) -> Any:  # fmt: skip
+    """Work over all rows, piece by piece. Ray is asked for whole blocks and not for batches, as it then
+    reads, works and writes in one task, and no row travels through its store."""
+    def over(block: pa.Table) -> Iterator[pa.Table]:
+        for start in range(0, len(block), batch_size):
+            yield work(block.slice(start, batch_size).combine_chunks())
+
+    return rows.map_batches(
+        over, batch_size=None, batch_format="pyarrow", zero_copy_batch=True, **(remote or {})
+    )
+
+
 def prep_dataset(rows: Any, *, dataset: str = "batch", split: str = "train", batch_size: int = 64,
                  remote: Optional[Mapping[str, Any]] = None, **options: Any) -> Any:  # fmt: skip
     """A training set's rows of rows with image, text and mask; see :func:`segzero.prep`.
 
     Rows of one image must stand together for their pixels to be shared; with
-    ``solution="vision-reasoner"`` the rows are grouped by ``image_id`` here. ``remote`` are options of
-    Ray's tasks, such as ``{"num_cpus": 1}``.
+    ``solution="vision-reasoner"`` the rows are grouped by ``image_id`` here. ``batch_size`` rows are
+    in work at once in a task. ``remote`` are options of Ray's tasks, such as ``{"num_cpus": 1}``.
     """
-    def prep(batch: pa.Table) -> pa.Table:
-        return segzero.prep(batch.combine_chunks(), dataset=dataset, split=split, **options)
+    def prep(piece: pa.Table) -> pa.Table:
+        return segzero.prep(piece, dataset=dataset, split=split, **options)
 
     if options.get("solution") == "vision-reasoner":
-        return rows.groupby("image_id").map_groups(prep, batch_format="pyarrow", **(remote or {}))
-    return rows.map_batches(
-        prep, batch_size=batch_size, batch_format="pyarrow", zero_copy_batch=True, **(remote or {})
-    )
+        return rows.groupby("image_id").map_groups(
+            lambda image: prep(image.combine_chunks()), batch_format="pyarrow", **(remote or {})
+        )
+    return _over_blocks(rows, prep, batch_size, remote)
 
 
 def score_dataset(rows: Any, protocol: Any = "default", *, batch_size: int = 1024,
                   remote: Optional[Mapping[str, Any]] = None) -> dict[str, Any]:  # fmt: skip
     """The numbers of rows with ``mask`` and ``prediction``; see :func:`segzero.finish`."""
-    def partial(batch: pa.Table) -> pa.Table:
-        return segzero.iou_partial(batch.combine_chunks(), protocol)
+    def partial(piece: pa.Table) -> pa.Table:
+        return segzero.iou_partial(piece, protocol)
 
-    partials = rows.map_batches(
-        partial, batch_size=batch_size, batch_format="pyarrow", zero_copy_batch=True, **(remote or {})
-    )
+    partials = _over_blocks(rows, partial, batch_size, remote)
     merged = segzero.merge(
         [pa.record_batch(segzero.partial_schema())]
         + list(partials.iter_batches(batch_format="pyarrow", batch_size=None))

@@ -5,7 +5,9 @@ import shutil
 import subprocess
 from pathlib import Path
 
+import cluster as raylets
 import pytest
+import tables
 
 ROOT = Path(__file__).resolve().parents[2]
 
@@ -46,3 +48,21 @@ def shared_data():
         if folder and Path(folder).is_dir():
             return Path(folder)
     pytest.skip("no shared data beside the checkout")
+
+
+@pytest.fixture(scope="session")
+def drawn():
+    """Rows of drawn images, masks and predictions, one of each kind of failure among them."""
+    return tables.drawn()
+
+
+@pytest.fixture(scope="session")
+def cluster():
+    """A head and a worker of one CPU each, to which this process belongs. They end with the tests."""
+    ray = pytest.importorskip("ray", reason="Ray is not installed (SEGZERO_RAY=1 of scripts/python.sh)")
+    with raylets.Cluster() as cluster:
+        cluster.worker = cluster.add("worker")
+        ray.init(cluster.address, logging_level="error", log_to_driver=False)
+        ray.data.DataContext.get_current().enable_progress_bars = False
+        yield cluster
+        ray.shutdown()

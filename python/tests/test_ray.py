@@ -4,20 +4,15 @@ import functools
 import http.server
 import json
 import os
-import shutil
 import signal
-import socket
-import subprocess
-import sys
-import tempfile
 import threading
 import time
-import zlib
-from pathlib import Path
 
-import numpy as np
 import pyarrow as pa
 import pytest
+import tables
+from cluster import processes
+from conftest import ROOT
 
 import segzero
 
@@ -25,112 +20,27 @@ ray = pytest.importorskip("ray", reason="Ray is not installed (SEGZERO_RAY=1 of 
 import segzero_ray  # noqa: E402
 
 
-def start(*args):
-    program = Path(sys.executable).parent / "ray"
-    quiet = {**os.environ, "RAY_USAGE_STATS_ENABLED": "0"}
-    subprocess.run(
-        [program, "start", "--object-store-memory=200000000", "--num-cpus=1", *args],
-        check=True, capture_output=True, env=quiet,
-    )  # fmt: skip
-
-
-def processes(program, part):
-    """Running processes whose program ends so, with this part in their arguments."""
-    found = []
-    for folder in Path("/proc").glob("[0-9]*"):
-        try:
-            line = (folder / "cmdline").read_bytes().decode(errors="replace").split("\0")
-        except OSError:
-            continue
-        if line[0].endswith(program) and any(part in argument for argument in line):
-            found.append(int(folder.name))
-    return found
-
-
-@pytest.fixture(scope="module")
-def cluster():
-    """A head and a worker of one CPU each; the worker's name. They end with the tests."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port = probe.getsockname()[1]
-    worker = f"segzero-worker-{port}"
-    # Every process of the cluster names this folder. Its path is short, as sockets lie below it.
-    folder = tempfile.mkdtemp(prefix="segzero-")
-    start("--head", f"--port={port}", "--include-dashboard=false", f"--temp-dir={folder}")
-    try:
-        start(f"--address=127.0.0.1:{port}", f"--node-name={worker}")
-        ray.init(f"127.0.0.1:{port}", logging_level="error", log_to_driver=False)
-        ray.data.DataContext.get_current().enable_progress_bars = False
-        yield worker
-    finally:
-        ray.shutdown()
-        for process in processes("", folder):
-            os.kill(process, signal.SIGKILL)
-        shutil.rmtree(folder, ignore_errors=True)
-
-
-@pytest.fixture(scope="module")
-def table():
-    """Rows of drawn images, masks and predictions, one of each kind of failure among them."""
-    dice = np.random.default_rng(11)
-    rows = []
-    for i in range(240):
-        height, width = dice.integers(20, 60, 2)
-        ys, xs = np.mgrid[:height, :width]
-        y, x, r = dice.random(3) * [height, width, 25]
-        mask = (ys - y) ** 2 + (xs - x) ** 2 < r * r + 4
-        pixels = dice.integers(0, 255, (height, width, 3), dtype=np.uint8)
-        moved = np.roll(mask, dice.integers(-5, 6, 2), (0, 1))
-        rows.append(
-            {
-                "image": {"bytes": png(pixels), "path": f"{i}.png"},
-                "text": f"object {i}",
-                "mask": segzero.rle_encode(mask),
-                "prediction": None if i % 17 == 3 else segzero.rle_encode(moved),
-                "image_id": i,
-                "ann_id": i,
-            }
-        )
-    rows[5]["mask"] = {"size": [4, 4], "counts": "zz"}
-    rows[6]["image"] = {"bytes": b"no image", "path": "6.png"}
-    return pa.Table.from_pylist(rows)
-
-
-def png(pixels):
-    """A PNG of RGB pixels."""
-    height, width, _ = pixels.shape
-    lines = b"".join(b"\0" + row.tobytes() for row in pixels)
-
-    def chunk(kind, body):
-        check = zlib.crc32(kind + body).to_bytes(4, "big")
-        return len(body).to_bytes(4, "big") + kind + body + check
-
-    size = width.to_bytes(4, "big") + height.to_bytes(4, "big")
-    parts = [chunk(b"IHDR", size + b"\x08\x02\0\0\0"), chunk(b"IDAT", zlib.compress(lines))]
-    return b"\x89PNG\r\n\x1a\n" + b"".join(parts) + chunk(b"IEND", b"")
-
-
 def gathered(rows):
     parts = [ray.get(part) for part in rows.to_arrow_refs()]
     return pa.concat_tables([part for part in parts if len(part)]).sort_by("id")
 
 
-def test_prep_of_any_cut(cluster, table):
-    expected = segzero.prep(table, size="56").sort_by("id")
+def test_prep_of_any_cut(cluster, drawn):
+    expected = segzero.prep(drawn, size="56").sort_by("id")
     for blocks, batch in [(1, 240), (5, 7), (16, 64)]:
-        rows = ray.data.from_arrow(table).repartition(blocks)
+        rows = ray.data.from_arrow(drawn).repartition(blocks)
         made = gathered(segzero_ray.prep_dataset(rows, size="56", batch_size=batch))
         assert made.select(expected.column_names).to_pylist() == expected.to_pylist()
     skipped = expected["skip"].drop_null().to_pylist()
     assert skipped == ["bad", "bad"]
 
 
-def test_scores_of_any_cut(cluster, table):
+def test_scores_of_any_cut(cluster, drawn):
     for protocol in ["default", "lisa"]:
-        expected = segzero.finish(segzero.iou_partial(table, protocol), protocol)
+        expected = segzero.finish(segzero.iou_partial(drawn, protocol), protocol)
         assert expected["failed"] == 1 and expected["n"] == 239
         for blocks, batch in [(1, 1024), (6, 11)]:
-            rows = ray.data.from_arrow(table).repartition(blocks)
+            rows = ray.data.from_arrow(drawn).repartition(blocks)
             assert segzero_ray.score_dataset(rows, protocol, batch_size=batch) == expected
 
 
@@ -152,11 +62,11 @@ class Server(http.server.BaseHTTPRequestHandler):
         pass
 
 
-def test_predictions_of_an_endpoint(cluster, table):
+def test_predictions_of_an_endpoint(cluster, drawn):
     server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), Server)
     threading.Thread(target=server.serve_forever, daemon=True).start()
     url = f"http://127.0.0.1:{server.server_port}/v1"
-    rows = ray.data.from_arrow(table.slice(0, 20).drop_columns(["prediction"])).repartition(4)
+    rows = ray.data.from_arrow(drawn.slice(0, 20).drop_columns(["prediction"])).repartition(4)
     asked = segzero_ray.predict_dataset(
         rows, functools.partial(segzero_ray.Endpoint, url, "any"), batch_size=3
     )
@@ -166,13 +76,47 @@ def test_predictions_of_an_endpoint(cluster, table):
     assert replies[9]["reply"] is None and "500" in replies[9]["error"]
 
 
-def test_a_node_that_dies_costs_a_retry(cluster, table):
+def test_a_process_that_dies_costs_a_retry(cluster, drawn, tmp_path):
+    mark = tmp_path / "died"
+
+    def once(batch):
+        if batch["ann_id"][0].as_py() == 120 and not mark.exists():
+            mark.touch()
+            os.kill(os.getpid(), signal.SIGKILL)
+        return batch
+
+    rows = ray.data.from_arrow(drawn).repartition(4)
+    rows = rows.map_batches(once, batch_format="pyarrow", batch_size=None)
+    found = segzero_ray.score_dataset(rows)
+    assert mark.exists() and found == segzero.finish(segzero.iou_partial(drawn))
+
+
+def test_predictions_of_the_command(cluster, command, tmp_path):
+    """The small models of the demo, on an actor: what the command gives in one piece."""
+    command("synth", "--out", tmp_path / "set", "--count", 12, "--objects", 1,
+            "--sentences", "plain", "--longest-side", 252)  # fmt: skip
+    [refs] = (tmp_path / "set").rglob("refs(umd).p")
+    rows = tables.of_refer(refs.parent, "train")
+    [first] = (tmp_path / "set").rglob(rows[0]["image"])
+    table = tables.with_images(rows, first.parent)
+    models = {"--reasoner": ROOT / "demo/reasoner", "--segmenter": ROOT / "demo/segmenter"}
+    arguments = ["--side", "84", *(str(part) for pair in models.items() for part in pair)]
+    predictor = functools.partial(segzero_ray.Command, arguments, str(command.program))
+    expected = table.append_column("prediction", predictor()(table)["prediction"])
+    rows = ray.data.from_arrow(table).repartition(2)
+    found = segzero_ray.predict_dataset(rows, predictor, batch_size=3).materialize()
+    assert sorted(found.take_all(), key=lambda row: row["ann_id"]) == expected.to_pylist()
+    scores = segzero_ray.score_dataset(found)
+    assert scores == segzero.finish(segzero.iou_partial(expected)) and scores["giou"] > 0.2
+
+
+def test_a_node_that_dies_costs_a_retry(cluster, drawn):
     def slowly(batch):
         time.sleep(0.3)
         return batch
 
-    expected = segzero.finish(segzero.iou_partial(table))
-    rows = ray.data.from_arrow(table).repartition(24)
+    expected = segzero.finish(segzero.iou_partial(drawn))
+    rows = ray.data.from_arrow(drawn).repartition(24)
     rows = rows.map_batches(slowly, batch_format="pyarrow", batch_size=None)
     found = {}
     run = threading.Thread(
@@ -180,7 +124,7 @@ def test_a_node_that_dies_costs_a_retry(cluster, table):
     )
     run.start()
     time.sleep(3)
-    [process] = processes("raylet", cluster)
+    [process] = processes("raylet", cluster.worker)
     assert run.is_alive(), "the run was over before the node could die"
     os.kill(process, signal.SIGKILL)
     run.join()

@@ -43,6 +43,46 @@ def test_verl_is_given_one():
     assert score["score"] == 5.0 and score["point_l1"] == 1.0
 
 
+class Characters:
+    """A tokenizer of single characters."""
+
+    def decode(self, ids, skip_special_tokens):
+        return "".join(map(chr, ids.tolist()))
+
+
+def test_verls_own_manager_takes_it():
+    """veRL's package itself: what it has of the replies to two questions is the wheel's score."""
+    verl = pytest.importorskip("verl", reason="veRL is not installed (pip install verl tensordict)")
+    import numpy as np
+    import torch
+    from verl.workers.reward_manager.naive import NaiveRewardManager
+
+    replies = [REPLY, "I see nothing."]
+    ids = torch.zeros(2, len(REPLY), dtype=torch.long)
+    for row, reply in zip(ids, replies):
+        row[: len(reply)] = torch.tensor([ord(letter) for letter in reply])
+    asked = torch.ones(2, 1, dtype=torch.long)
+    truth = {"ground_truth": SOLUTION, "style": "rule"}
+    rows = verl.DataProto.from_dict(
+        tensors={
+            "prompts": asked,
+            "responses": ids,
+            "attention_mask": torch.cat([asked, (ids > 0).long()], 1),
+        },
+        non_tensors={
+            "reward_model": np.array([truth, truth]),
+            "data_source": np.array(["segzero", "segzero"]),
+            "extra_info": np.array([{"id": "a"}, {"id": "b"}]),
+        },
+    )
+    manager = NaiveRewardManager(Characters(), num_examine=0, compute_score=load("reward").verl)
+    found = manager(rows, return_dict=True)
+    scores = found["reward_tensor"].sum(1).tolist()
+    assert scores == segzero.reward(replies, [SOLUTION] * 2)["score"].tolist() == [5.0, 0.0]
+    assert found["reward_tensor"][0].argmax() == len(REPLY) - 1
+    assert found["reward_extra_info"]["point_l1"] == [1.0, 0.0]
+
+
 @pytest.mark.parametrize("trainer", ["easyr1", "verl"])
 def test_a_prepared_set_is_converted(command, synthetic, tmp_path, trainer):
     command("prep", "--root", synthetic, "--count", 12, "--size", 56, "--quiet",

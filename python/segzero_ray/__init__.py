@@ -11,8 +11,11 @@ import json
 import os
 import subprocess
 import tempfile
+import time
 import urllib.request
 from base64 import b64encode
+from concurrent.futures import ThreadPoolExecutor
+from http.client import HTTPException
 from typing import Any, Callable, Iterator, Mapping, Optional
 
 import pyarrow as pa
@@ -105,10 +108,10 @@ def _image(row: Mapping[str, Any]) -> bytes:
 
 
 class Command:
-    """``segzero predict`` on this node: adds ``prediction``, a mask, or null where there is no answer.
+    """``segzero predict`` on this node: adds ``prediction``, a mask, or null and ``error``.
 
     ``arguments`` are the command's flags, such as ``["--reasoner", "...", "--segmenter", "..."]``;
-    ``program`` is where it lies on every node.
+    ``program`` is where it lies on every node. What it cannot do for any row is a ``RuntimeError``.
     """
 
     def __init__(self, arguments: list[str], program: str = "segzero") -> None:
@@ -117,57 +120,100 @@ class Command:
     def __call__(self, batch: pa.Table) -> pa.Table:
         rows = batch.select(["image", "text"]).to_pylist()
         with tempfile.TemporaryDirectory() as folder:
-            with open(os.path.join(folder, "batch.jsonl"), "w") as table:
-                for number, row in enumerate(rows):
-                    name = f"{number}.image"
-                    with open(os.path.join(folder, name), "wb") as file:
-                        file.write(_image(row))
-                    line = {"id": str(number), "image": name, "text": row["text"], "polygons": []}
-                    print(json.dumps(line), file=table)
-            run = os.path.join(folder, "run")
-            subprocess.run([self.program, "predict", "--root", table.name, "--out", run,
-                            *self.arguments], check=True, capture_output=True)  # fmt: skip
-            with open(os.path.join(run, "predictions.jsonl")) as lines:
-                found = {line["key"]: line for line in map(json.loads, lines)}
-        masks = [found.get(str(number), {}) for number in range(len(rows))]
-        masks = [{k: m[k] for k in ("size", "counts")} if "counts" in m else None for m in masks]
-        return pa.table({"prediction": pa.array(masks, _MASK)})
+            errors = self._write(rows, folder)
+            masks: dict[int, Any] = {}
+            if len(errors) < len(rows):
+                self._run(folder)
+                for line in _lines(folder, "predictions.jsonl"):
+                    masks[int(line["key"])] = {name: line[name] for name in ("size", "counts")}
+                for line in _lines(folder, "failures.jsonl"):
+                    errors[int(line["key"])] = f"{line['failure']}: {line['message']}"
+        at = range(len(rows))
+        return pa.table({"prediction": pa.array([masks.get(row) for row in at], _MASK),
+                         "error": pa.array([errors.get(row) for row in at], pa.string())})  # fmt: skip
+
+    @staticmethod
+    def _write(rows: list[dict[str, Any]], folder: str) -> dict[int, str]:
+        """The rows as a table that the command reads; what is wrong with those that are not in it."""
+        errors = {}
+        with open(os.path.join(folder, "batch.jsonl"), "w") as table:
+            for number, row in enumerate(rows):
+                try:
+                    image, text = _image(row), row["text"]
+                    if not image or not text:
+                        raise ValueError("the image is missing" if text else "the text is missing")
+                except (OSError, ValueError) as error:
+                    errors[number] = f"{type(error).__name__}: {error}"
+                    continue
+                with open(os.path.join(folder, f"{number}.image"), "wb") as file:
+                    file.write(image)
+                line = {"id": f"{number}", "image": f"{number}.image", "text": text, "polygons": []}
+                print(json.dumps(line), file=table)
+        return errors
+
+    def _run(self, folder: str) -> None:
+        done = subprocess.run([self.program, "predict", "--root", os.path.join(folder, "batch.jsonl"),
+                               "--out", os.path.join(folder, "run"), *self.arguments],
+                              capture_output=True, text=True)  # fmt: skip
+        if done.returncode != 0:
+            raise RuntimeError(f"segzero predict: {done.stderr[-2000:]}")
+
+
+def _lines(folder: str, name: str) -> Iterator[dict[str, Any]]:
+    with open(os.path.join(folder, "run", name)) as lines:
+        yield from map(json.loads, lines)
 
 
 class Endpoint:
     """Any server that speaks OpenAI's protocol: adds ``reply``, or null and ``error``.
 
     ``url`` ends in ``/v1``. Images are sent as they are: prepare them at the size that the model is to
-    see. :func:`segzero.read_answers` reads the replies.
+    see. All rows of a batch are asked at once; what a busy server refuses is asked again up to
+    ``retries`` times. :func:`segzero.read_answers` reads the replies.
     """
 
     def __init__(self, url: str, model: str, style: str = "seg-zero", key: str = "",
-                 timeout: float = 600, **settings: Any) -> None:  # fmt: skip
+                 timeout: float = 600, retries: int = 4, **settings: Any) -> None:  # fmt: skip
         self.url, self.model, self.style, self.key = url, model, style, key
-        self.timeout, self.settings = timeout, {"temperature": 0.0, "max_tokens": 2000, **settings}
+        self.timeout, self.retries = timeout, retries
+        self.settings = {"temperature": 0.0, "max_tokens": 2000, **settings}
 
     def __call__(self, batch: pa.Table) -> pa.Table:
-        replies, errors = [], []
-        for row in batch.select(["image", "text"]).to_pylist():
-            try:
-                replies.append(self._ask(_image(row), row["text"]))
-                errors.append(None)
-            except (OSError, KeyError, ValueError) as error:
-                replies.append(None)
-                errors.append(f"{type(error).__name__}: {error}")
+        rows = batch.select(["image", "text"]).to_pylist()
+        with ThreadPoolExecutor(max(1, len(rows))) as threads:
+            told = list(threads.map(self._reply, rows))
+        replies, errors = zip(*told) if told else ((), ())
         return pa.table({"reply": pa.array(replies, pa.string()),
                          "error": pa.array(errors, pa.string())})  # fmt: skip
 
-    def _ask(self, image: bytes, text: str) -> str:
+    def _reply(self, row: Mapping[str, Any]) -> tuple[Optional[str], Optional[str]]:
+        """A row's reply, or why there is none."""
+        try:
+            request = self._request(_image(row), row["text"])
+            for attempt in range(self.retries):
+                try:
+                    return self._ask(request), None
+                except (OSError, HTTPException) as error:
+                    code = getattr(error, "code", 503)
+                    if code not in (408, 429) and code < 500:
+                        raise
+                    time.sleep(min(30, 0.5 * 2**attempt))
+            return self._ask(request), None
+        except (OSError, HTTPException, LookupError, TypeError, ValueError) as error:
+            return None, f"{type(error).__name__}: {error}"
+
+    def _request(self, image: bytes, text: str) -> urllib.request.Request:
         kind = "png" if image[:4] == b"\x89PNG" else "jpeg"
         url = f"data:image/{kind};base64,{b64encode(image).decode()}"
         parts = [{"type": "image_url", "image_url": {"url": url}},
                  {"type": "text", "text": segzero.prompt(text, self.style)}]  # fmt: skip
         body = {"model": self.model, "messages": [{"role": "user", "content": parts}]}
-        request = urllib.request.Request(
+        return urllib.request.Request(
             f"{self.url.rstrip('/')}/chat/completions",
             json.dumps({**body, **self.settings}).encode(),
             {"Content-Type": "application/json", "Authorization": f"Bearer {self.key}"},
         )
+
+    def _ask(self, request: urllib.request.Request) -> str:
         with urllib.request.urlopen(request, timeout=self.timeout) as response:
             return json.load(response)["choices"][0]["message"]["content"]

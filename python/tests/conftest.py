@@ -1,8 +1,12 @@
 """What the tests share: the command, and data that is not part of the project."""
 
+import faulthandler
+import http.server
+import json
 import os
 import shutil
 import subprocess
+import threading
 from pathlib import Path
 
 import cluster as raylets
@@ -14,6 +18,14 @@ ROOT = Path(__file__).resolve().parents[2]
 
 def _target() -> Path:
     return Path(os.environ.get("CARGO_TARGET_DIR", ROOT / "target"))
+
+
+@pytest.fixture(autouse=True)
+def no_test_waits_for_ever():
+    """An engine that hangs ends the run, and shows where."""
+    faulthandler.dump_traceback_later(300, exit=True)
+    yield
+    faulthandler.cancel_dump_traceback_later()
 
 
 @pytest.fixture(scope="session")
@@ -66,3 +78,35 @@ def cluster():
         ray.data.DataContext.get_current().enable_progress_bars = False
         yield cluster
         ray.shutdown()
+
+
+class _Model(http.server.BaseHTTPRequestHandler):
+    """Answers every question with its words, but never that for object 9, and that for object 8 only
+    when it is asked again."""
+
+    refused = set()
+
+    def do_POST(self):
+        body = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
+        image, text = body["messages"][0]["content"]
+        assert image["image_url"]["url"].startswith("data:image/")
+        question = text["text"].split("'")[1]
+        is_busy = question == "object 8" and question not in self.refused
+        self.refused.add(question)
+        choice = {"message": {"content": f"I see {question}"}}
+        self.send_response(500 if question == "object 9" else 429 if is_busy else 200)
+        self.end_headers()
+        self.wfile.write(json.dumps({"choices": [choice]}).encode())
+
+    def log_message(self, *_):
+        pass
+
+
+@pytest.fixture
+def endpoint():
+    """The address of a server of OpenAI's protocol."""
+    _Model.refused.clear()
+    server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), _Model)
+    threading.Thread(target=server.serve_forever, daemon=True).start()
+    yield f"http://127.0.0.1:{server.server_port}/v1"
+    server.shutdown()

@@ -1,8 +1,6 @@
 """Two raylets on this machine: the results of one process, whatever the cut and whoever dies."""
 
 import functools
-import http.server
-import json
 import os
 import signal
 import threading
@@ -44,34 +42,11 @@ def test_scores_of_any_cut(cluster, drawn):
             assert segzero_ray.score_dataset(rows, protocol, batch_size=batch) == expected
 
 
-class Server(http.server.BaseHTTPRequestHandler):
-    """A model that answers every question with its first words, but for one."""
-
-    def do_POST(self):
-        body = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
-        image, text = body["messages"][0]["content"]
-        assert image["image_url"]["url"].startswith("data:image/")
-        question = text["text"].split("'")[1]
-        choice = {"message": {"content": f"I see {question}"}}
-        reply = json.dumps({"choices": [choice]}).encode()
-        self.send_response(500 if question == "object 9" else 200)
-        self.end_headers()
-        self.wfile.write(reply)
-
-    def log_message(self, *_):
-        pass
-
-
-def test_predictions_of_an_endpoint(cluster, drawn):
-    server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), Server)
-    threading.Thread(target=server.serve_forever, daemon=True).start()
-    url = f"http://127.0.0.1:{server.server_port}/v1"
+def test_predictions_of_an_endpoint(cluster, drawn, endpoint):
     rows = ray.data.from_arrow(drawn.slice(0, 20).drop_columns(["prediction"])).repartition(4)
-    asked = segzero_ray.predict_dataset(
-        rows, functools.partial(segzero_ray.Endpoint, url, "any"), batch_size=3
-    )
+    ask = functools.partial(segzero_ray.Endpoint, endpoint, "any", retries=0)
+    asked = segzero_ray.predict_dataset(rows, ask, batch_size=3)
     replies = {row["ann_id"]: row for row in asked.take_all()}
-    server.shutdown()
     assert len(replies) == 20 and replies[4]["reply"] == "I see object 4"
     assert replies[9]["reply"] is None and "500" in replies[9]["error"]
 
@@ -102,7 +77,9 @@ def test_predictions_of_the_command(cluster, command, tmp_path):
     models = {"--reasoner": ROOT / "demo/reasoner", "--segmenter": ROOT / "demo/segmenter"}
     arguments = ["--side", "84", *(str(part) for pair in models.items() for part in pair)]
     predictor = functools.partial(segzero_ray.Command, arguments, str(command.program))
-    expected = table.append_column("prediction", predictor()(table)["prediction"])
+    expected = table
+    for name, column in zip(["prediction", "error"], predictor()(table).columns):
+        expected = expected.append_column(name, column)
     rows = ray.data.from_arrow(table).repartition(2)
     found = segzero_ray.predict_dataset(rows, predictor, batch_size=3).materialize()
     assert sorted(found.take_all(), key=lambda row: row["ann_id"]) == expected.to_pylist()

@@ -91,7 +91,7 @@ fn every_tensor_is_that_of_the_network_before_it_was_wrapped() {
             let out = folder.path().join("model");
             let imported = sharded::import(&sharded, &out, dtype, &|_| ()).unwrap();
             assert_eq!((imported.tensors, imported.files), (expected.len(), 1));
-            assert!(!folder.path().join("model.part").exists());
+            assert!(!folder.path().join(".model.segzero-part").exists());
             let checkpoint = Checkpoint::open(&out).unwrap();
             assert_eq!(checkpoint.entries().len(), expected.len(), "{case}");
             for (name, tensor) in &expected {
@@ -361,10 +361,10 @@ fn nothing_is_overwritten_and_no_half_model_is_left() {
     let folder = copy("fsdp2");
     let out = folder.path().join("model");
     fs::create_dir(&out).unwrap();
-    fs::create_dir(folder.path().join("model.part")).unwrap();
-    fs::write(folder.path().join("model.part/model.safetensors"), "half").unwrap();
+    fs::create_dir(folder.path().join(".model.segzero-part")).unwrap();
+    fs::write(folder.path().join(".model.segzero-part/model.safetensors"), "half").unwrap();
     import(folder.path(), &out, ImportDtype::F32).unwrap();
-    assert!(!folder.path().join("model.part").exists());
+    assert!(!folder.path().join(".model.segzero-part").exists());
     assert_eq!(Checkpoint::open(&out).unwrap().get("short").unwrap().dtype(), Dtype::F32);
     let error = import(folder.path(), &out, ImportDtype::F32).unwrap_err();
     assert!(error.to_string().ends_with("model`: exists and is not empty"), "{error}");
@@ -374,7 +374,10 @@ fn nothing_is_overwritten_and_no_half_model_is_left() {
     let error = import(folder.path(), &folder.path().join("other"), ImportDtype::F32).unwrap_err();
     assert!(error.to_string().contains("huggingface/config.json`: is not there"), "{error}");
     assert!(error.hint().unwrap().contains("tokenizer"));
-    assert!(!folder.path().join("other").exists() && !folder.path().join("other.part").exists());
+    assert!(
+        !folder.path().join("other").exists()
+            && !folder.path().join(".other.segzero-part").exists()
+    );
 }
 
 #[test]
@@ -406,7 +409,7 @@ fn a_run_says_which_step_is_its_last() {
         fs::write(rank(&actor, 1, 0), "").unwrap();
     }
     let error = locate().unwrap_err();
-    assert!(error.to_string().ends_with("here, only global_step_5, global_step_40"), "{error}");
+    assert!(error.to_string().ends_with("here, but global_step_5, global_step_40"), "{error}");
     let tracker = folder.path().join("checkpoint_tracker.json");
     fs::write(&tracker, r#"{"best_global_step": 5}"#).unwrap();
     assert!(locate().unwrap_err().to_string().ends_with("tracker.json`: names no step"));

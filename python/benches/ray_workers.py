@@ -2,11 +2,12 @@
 
     pip install "ray[data]" pillow && python python/benches/ray_workers.py
 
-Each raylet is held to a core of its own, as if it were a machine of one core; the driver and Ray's other
+First two processes without Ray, which is the most that can be had. Then each raylet is held to a core of its own, as if it were a machine of one core; the driver and Ray's other
 processes are with the head. Two cores must be idle. `TMPDIR=/dev/shm` keeps disks out of it.
 """
 
 import logging
+import multiprocessing
 import os
 import shutil
 import sys
@@ -23,6 +24,7 @@ import pyarrow.parquet as pq
 import ray
 import sizing
 
+import segzero
 import segzero_ray
 
 FILES = 24
@@ -60,9 +62,31 @@ def measured(jobs):
     return {name: seconds(call) for name, call in jobs.items()}
 
 
+def work(core, job, table):
+    """Seconds of a job on one core."""
+    os.sched_setaffinity(0, {core})
+    start = time.perf_counter()
+    if job == "prep":
+        segzero.prep(table, image="jpeg:90")
+    else:
+        for _ in range(500):
+            segzero.iou_partial(table)
+    return time.perf_counter() - start
+
+
+def without_ray(table):
+    """How much more two processes do than one."""
+    with multiprocessing.get_context("spawn").Pool(2) as pool:
+        for job in ("prep", "iou_partial"):
+            alone = min(pool.apply(work, (0, job, table)) for _ in range(3))
+            both = max(pool.starmap(work, [(0, job, table), (1, job, table)], chunksize=1))
+            print(f"{job} without Ray: x{2 * alone / both:.2f}")
+
+
 def main():
-    os.sched_setaffinity(0, {0})
     table = sizing.rows(np.random.default_rng(1), 640, 480, masks=7, images=120)
+    without_ray(table)
+    os.sched_setaffinity(0, {0})
     with tempfile.TemporaryDirectory() as folder, Cluster(2_000_000_000, pinned=True) as cluster:
         pairs = written(Path(folder) / "pairs", table.select(["mask", "prediction"]), 160_000)
         masks = written(Path(folder) / "masks", by_path(table, Path(folder) / "images"), 840)

@@ -51,6 +51,13 @@ def masks(masks: MaskLike) -> Masks:
     return Masks.from_rle(masks)
 
 
+def _vertices(polygon: ArrayLike) -> list[float]:
+    array = np.asarray(polygon, dtype=np.float64)
+    if array.ndim != 1 and array.shape[1:] != (2,):
+        raise ValueError(f"a polygon is flat or n x 2, not {' x '.join(map(str, array.shape))}")
+    return array.reshape(-1).tolist()
+
+
 def rasterize(
     objects: Sequence[Sequence[ArrayLike]], size: Sequence[int], *, fill: str = "coco"
 ) -> Masks:
@@ -64,8 +71,7 @@ def rasterize(
     >>> segzero.rasterize([[[1, 1, 4, 1, 4, 4, 1, 4]]], (5, 5)).areas()
     array([9], dtype=uint64)
     """
-    flat = [[np.asarray(one, dtype=np.float64).reshape(-1).tolist() for one in polygons]
-            for polygons in objects]  # fmt: skip
+    flat = [[_vertices(polygon) for polygon in polygons] for polygons in objects]
     return Masks.from_polygons(flat, list(size), fill)
 
 

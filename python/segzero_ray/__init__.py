@@ -17,6 +17,7 @@ from base64 import b64encode
 from concurrent.futures import ThreadPoolExecutor
 from http.client import HTTPException
 from typing import Any, Callable, Iterator, Mapping, Optional
+from urllib.error import HTTPError
 
 import pyarrow as pa
 
@@ -73,7 +74,7 @@ def score_dataset(rows: Any, protocol: Any = "default", *, batch_size: int = 102
 def predict_dataset(rows: Any, predictor: Callable[[], Any], *, batch_size: int = 16,
                     concurrency: Any = 1, num_gpus: float = 0,
                     remote: Optional[Mapping[str, Any]] = None) -> Any:  # fmt: skip
-    """The rows with what a predictor adds to them.
+    """The rows with what a predictor adds to them, in place of columns of the same names.
 
     ``predictor`` makes, once on each of ``concurrency`` actors (each with ``num_gpus``), a function of
     a table that returns a table of new columns, row for row: :class:`Command`, :class:`Endpoint` or one
@@ -86,6 +87,7 @@ def predict_dataset(rows: Any, predictor: Callable[[], Any], *, batch_size: int 
         def __call__(self, batch: pa.Table) -> pa.Table:
             batch = batch.combine_chunks()
             found = self.predict(batch)
+            batch = batch.drop_columns([name for name in found.column_names if name in batch.column_names])
             for name in found.column_names:
                 batch = batch.append_column(name, found[name])
             return batch
@@ -97,14 +99,19 @@ def predict_dataset(rows: Any, predictor: Callable[[], Any], *, batch_size: int 
 _MASK = pa.struct([("size", pa.list_(pa.int64())), ("counts", pa.string())])
 
 
-def _image(row: Mapping[str, Any]) -> bytes:
-    image = row["image"]
+def _asked(row: Mapping[str, Any]) -> tuple[bytes, str]:
+    """Image and text of a row that can be asked about."""
+    image, text = row["image"], row["text"]
     if isinstance(image, Mapping):
         image = image.get("bytes") or image.get("path")
     if isinstance(image, str):
         with open(image, "rb") as file:
-            return file.read()
-    return image
+            image = file.read()
+    if not image:
+        raise ValueError("the image is missing")
+    if not text or not text.strip():
+        raise ValueError("the text is missing")
+    return image, text
 
 
 class Command:
@@ -139,9 +146,7 @@ class Command:
         with open(os.path.join(folder, "batch.jsonl"), "w") as table:
             for number, row in enumerate(rows):
                 try:
-                    image, text = _image(row), row["text"]
-                    if not image or not text:
-                        raise ValueError("the image is missing" if text else "the text is missing")
+                    image, text = _asked(row)
                 except (OSError, ValueError) as error:
                     errors[number] = f"{type(error).__name__}: {error}"
                     continue
@@ -189,7 +194,7 @@ class Endpoint:
     def _reply(self, row: Mapping[str, Any]) -> tuple[Optional[str], Optional[str]]:
         """A row's reply, or why there is none."""
         try:
-            request = self._request(_image(row), row["text"])
+            request = self._request(*_asked(row))
             for attempt in range(self.retries):
                 try:
                     return self._ask(request), None
@@ -199,6 +204,8 @@ class Endpoint:
                         raise
                     time.sleep(min(30, 0.5 * 2**attempt))
             return self._ask(request), None
+        except HTTPError as error:
+            return None, f"{error}: {error.read(500).decode(errors='replace')}"
         except (OSError, HTTPException, LookupError, TypeError, ValueError) as error:
             return None, f"{type(error).__name__}: {error}"
 
@@ -216,4 +223,7 @@ class Endpoint:
 
     def _ask(self, request: urllib.request.Request) -> str:
         with urllib.request.urlopen(request, timeout=self.timeout) as response:
-            return json.load(response)["choices"][0]["message"]["content"]
+            content = json.load(response)["choices"][0]["message"]["content"]
+        if not isinstance(content, str):
+            raise ValueError(f"the reply is no text: {json.dumps(content)[:200]}")
+        return content

@@ -96,7 +96,7 @@ impl Masks {
                     None => object.rasterize(size, FillRegime::default()),
                     Some(regime) => object.rasterize_opencv(size, regime),
                 };
-                masks.map(|masks| masks.target).map_err(|e| (i, e))
+                masks.map(|masks| masks.target).map_err(|e| (i, e.kind))
             };
             objects.into_iter().enumerate().map(mask).collect::<Result<Vec<_>, _>>()
         });

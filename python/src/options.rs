@@ -5,6 +5,7 @@ use segzero_eval::Protocol;
 use segzero_eval::protocol::presets;
 use segzero_prep::PrepOptions;
 use segzero_prep::select::Leaks;
+use serde::Deserialize;
 use serde::de::DeserializeOwned;
 use serde_json::{Map, Value};
 
@@ -47,9 +48,19 @@ pub fn merged(options: &str) -> PyResult<PrepOptions> {
             Some(part) => has(&known[part]),
         }) {
             None => return Err(value_error(format_args!("there is no option `{name}`"))),
-            Some(None) => known[&name] = value,
-            Some(Some(part)) => known[part][&name] = value,
+            Some(None) => put(&mut known[&name], value),
+            Some(Some(part)) => put(&mut known[part][&name], value),
         }
+        PrepOptions::deserialize(&known)
+            .map_err(|e| value_error(format_args!("option `{name}`: {e}")))?;
     }
     serde_json::from_value(known).map_err(value_error)
+}
+
+/// Replaces a value; a side may be given as a number, though `WxH` and `keep` make sizes words.
+fn put(known: &mut Value, value: Value) {
+    *known = match value {
+        Value::Number(number) if known.is_string() => Value::String(number.to_string()),
+        value => value,
+    };
 }

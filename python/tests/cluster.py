@@ -1,5 +1,6 @@
 """Raylets on this machine, for tests and measurements: a head and workers of one CPU each."""
 
+import contextlib
 import functools
 import os
 import secrets
@@ -83,7 +84,8 @@ class Cluster:
 
     def __exit__(self, *_):
         for process in processes("", self.folder):
-            os.kill(process, signal.SIGKILL)
+            with contextlib.suppress(ProcessLookupError):
+                os.kill(process, signal.SIGKILL)
         shutil.rmtree(self.folder, ignore_errors=True)
         # Where `ray.init()` of others looks for a cluster, and would find one that is no more.
         current = Path(tempfile.gettempdir(), "ray", "ray_current_cluster")

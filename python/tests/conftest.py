@@ -81,8 +81,8 @@ def cluster():
 
 
 class _Model(http.server.BaseHTTPRequestHandler):
-    """Answers every question with its words, but never that for object 9, and that for object 8 only
-    when it is asked again."""
+    """Answers every question with its words, but for the objects 8 (only when asked again), 9 (never), 10
+    and 11 (with what is no text)."""
 
     refused = set()
 
@@ -93,10 +93,11 @@ class _Model(http.server.BaseHTTPRequestHandler):
         question = text["text"].split("'")[1]
         is_busy = question == "object 8" and question not in self.refused
         self.refused.add(question)
-        choice = {"message": {"content": f"I see {question}"}}
+        said = {"object 10": None, "object 11": [{"part": 1}]}.get(question, f"I see {question}")
+        answer = {"choices": [{"message": {"content": said}}]}
         self.send_response(500 if question == "object 9" else 429 if is_busy else 200)
         self.end_headers()
-        self.wfile.write(json.dumps({"choices": [choice]}).encode())
+        self.wfile.write(b"too hot" if question == "object 9" else json.dumps(answer).encode())
 
     def log_message(self, *_):
         pass

@@ -100,6 +100,7 @@ def test_prep_does_not_depend_on_the_cut(rows):
 def test_prep_reads_all_forms_of_rows(rows):
     rows = rows.slice(0, 12)
     expected = segzero.prep(rows, size="84").drop_columns(["image"])
+    assert segzero.prep(rows, size=84).drop_columns(["image"]).equals(expected)
     at = rows.column_names.index("mask")
     rles = rows["mask"].to_pylist()
     strings = pa.array([rle["counts"] for rle in rles], pa.large_string())
@@ -137,6 +138,8 @@ def test_what_needs_the_whole_set_is_refused(rows):
         segzero.prep(rows, count=9000)
     with pytest.raises(ValueError, match="no option `size-of-it`"):
         segzero.prep(rows, size_of_it=3)
+    with pytest.raises(ValueError, match="option `circles`: invalid type: string"):
+        segzero.prep(rows, circles="2")
     with pytest.raises(ValueError, match="`mask`: the column .there are: image"):
         segzero.prep(rows.drop_columns(["mask"]))
     with pytest.raises(ValueError, match="`__arrow_c_array__` or"):

@@ -77,6 +77,8 @@ def test_polygons_are_filled_as_coco_fills_them():
         assert segzero.rasterize([flat], (height, width)) == segzero.masks(found)
     with pytest.raises(ValueError, match="object 1: .*polygon 0"):
         segzero.rasterize([[[0, 0, 3, 0, 3, 3]], [[0, 0, 3]]], (5, 5))
+    with pytest.raises(ValueError, match="n x 2, not 4 x 3"):
+        segzero.rasterize([[np.zeros((4, 3))]], (5, 5))
     with pytest.raises(ValueError, match="unknown variant `cv2`.*opencv-b"):
         segzero.rasterize([], (5, 5), fill="cv2")
 

@@ -1,5 +1,7 @@
 """The predictors of `segzero_ray` that need no Ray."""
 
+import re
+
 import numpy as np
 import pyarrow as pa
 import pytest
@@ -39,12 +41,12 @@ def test_an_endpoint_that_is_not_there_is_an_error_of_the_row():
 def test_rows_that_the_command_cannot_use_say_why(command, tmp_path):
     good = {"image": tables.png(np.zeros((30, 40, 3), np.uint8)), "text": "a dog"}
     rows = [good, {**good, "image": b"no image"}, {**good, "text": None}, {**good, "image": None}]
-    rows += [{**good, "image": b"\x89PNG\r\n\x1a\n"}, good]
+    rows += [{**good, "image": b"\x89PNG\r\n\x1a\n"}, {**good, "text": " "}, good]
     (tmp_path / "reply.txt").write_text(REPLY)
     predict = segzero_ray.Command(["--reply", str(tmp_path / "reply.txt")], str(command.program))
     found = predict(pa.Table.from_pylist(rows)).to_pylist()
-    assert [row["prediction"] is None for row in found] == [False, True, True, True, True, False]
-    assert [row["error"] is None for row in found] == [True, False, False, False, False, True]
+    assert [row["prediction"] is None for row in found] == [False, True, True, True, True, True, False]
+    assert [row["error"] is None for row in found] == [True, False, False, False, False, False, True]
     assert "bad-image" in found[1]["error"] and "text is missing" in found[2]["error"]
     alone = predict(pa.Table.from_pylist(rows).slice(2, 2)).to_pylist()
     assert all(row["prediction"] is None and row["error"] for row in alone)
@@ -66,10 +68,12 @@ def test_an_image_may_be_a_path(tmp_path):
 
 def test_a_busy_endpoint_is_asked_again(endpoint):
     image = tables.png(np.zeros((4, 4, 3), np.uint8))
-    texts = [f"object {number}" for number in range(7, 10)]
-    table = pa.table({"image": [image] * 3, "text": texts})
+    texts = [*(f"object {number}" for number in range(7, 12)), None]
+    table = pa.table({"image": [image] * 6, "text": texts})
     rows = segzero_ray.Endpoint(endpoint, "any", retries=1)(table).to_pylist()
-    assert [row["reply"] for row in rows] == ["I see object 7", "I see object 8", None]
-    assert rows[0]["error"] is rows[1]["error"] is None and "500" in rows[2]["error"]
+    assert [row["reply"] for row in rows] == ["I see object 7", "I see object 8"] + [None] * 4
+    assert rows[0]["error"] is rows[1]["error"] is None
+    whys = ["500.*too hot", "no text: null", "no text: .*part", "text is missing"]
+    assert all(re.search(why, row["error"]) for why, row in zip(whys, rows[2:], strict=True))
     empty = segzero_ray.Endpoint(endpoint, "any")(table.slice(0, 0))
     assert len(empty) == 0 and empty.column_names == ["reply", "error"]

@@ -7,6 +7,8 @@ import threading
 import time
 
 import pyarrow as pa
+import pyarrow.compute
+import pyarrow.parquet as pq
 import pytest
 import tables
 from cluster import processes
@@ -87,22 +89,40 @@ def test_predictions_of_the_command(cluster, command, tmp_path):
     assert scores == segzero.finish(segzero.iou_partial(expected)) and scores["giou"] > 0.2
 
 
-def test_a_node_that_dies_costs_a_retry(cluster, drawn):
+def test_vision_reasoners_format(cluster, drawn):
+    """All rows of an image in one, wherever they stand."""
+    images = [row % 60 for row in range(len(drawn))]
+    at = drawn.column_names.index("image_id")
+    table = drawn.set_column(at, "image_id", pa.array(images)).filter(pa.compute.less(pa.array(images), 40))
+    options = {"size": "56", "solution": "vision-reasoner"}
+    found = gathered(segzero_ray.prep_dataset(ray.data.from_arrow(table).repartition(7), **options))
+    expected = segzero.prep(table.sort_by("image_id"), **options).sort_by("id")
+    names = ["id", "problem", "solution", "skip"]
+    assert found.select(names).to_pylist() == expected.select(names).to_pylist()
+
+
+def test_a_node_that_dies_costs_a_retry(cluster, drawn, tmp_path):
+    """Rows of files; the node dies in the middle of a task of its own."""
+    for part in range(12):
+        pq.write_table(drawn.slice(20 * part, 20), tmp_path / f"{part:02}.parquet")
+    mark, own = tmp_path / "began", ray.get_runtime_context().get_node_id()
+
     def slowly(batch):
-        time.sleep(0.3)
+        if ray.get_runtime_context().get_node_id() != own:
+            mark.touch()
+            time.sleep(2)
         return batch
 
-    expected = segzero.finish(segzero.iou_partial(drawn))
-    rows = ray.data.from_arrow(drawn).repartition(24)
+    ray.data.DataContext.get_current().use_datasource_v2 = False
+    rows = ray.data.read_parquet(str(tmp_path), override_num_blocks=12, file_extensions=["parquet"])
     rows = rows.map_batches(slowly, batch_format="pyarrow", batch_size=None)
     found = {}
-    run = threading.Thread(
-        target=lambda: found.update(segzero_ray.score_dataset(rows, batch_size=5))
-    )
+    run = threading.Thread(target=lambda: found.update(segzero_ray.score_dataset(rows)))
     run.start()
-    time.sleep(3)
+    while not mark.exists() and run.is_alive():
+        time.sleep(0.05)
+    assert mark.exists(), "the other node was given nothing"
     [process] = processes("raylet", cluster.worker)
-    assert run.is_alive(), "the run was over before the node could die"
     os.kill(process, signal.SIGKILL)
     run.join()
-    assert found == expected
+    assert found == segzero.finish(segzero.iou_partial(drawn))

@@ -7,6 +7,8 @@ import shutil
 import subprocess
 import sys
 
+import numpy as np
+import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 import tables
@@ -19,12 +21,22 @@ RECIPES = ROOT / "python" / "recipes"
 
 @pytest.fixture(scope="module")
 def rows(drawn, tmp_path_factory):
-    """The drawn rows as a data set of three files."""
+    """The drawn rows as a data set of three files; a part of each mask does not count."""
+    drawn = with_ignore(drawn)
     folder = tmp_path_factory.mktemp("recipes") / "rows"
     folder.mkdir()
     for part in range(3):
         pq.write_table(drawn.slice(80 * part, 80), folder / f"{part}.parquet")
     return folder
+
+
+def with_ignore(drawn):
+    ignored = []
+    for rle in drawn["mask"].to_pylist():
+        mask = np.zeros(rle["size"], dtype=bool)
+        mask[:, : rle["size"][1] // 2] = True
+        ignored.append(segzero.rle_encode(mask))
+    return drawn.append_column("ignore", pa.array(ignored, drawn["mask"].type))
 
 
 def run(recipe, *args, **env):
@@ -43,16 +55,19 @@ def needs(module):
 
 
 def expected(drawn, protocol):
-    return segzero.finish(segzero.iou_partial(drawn, protocol), protocol)
+    found = segzero.finish(segzero.iou_partial(with_ignore(drawn), protocol), protocol)
+    assert found != segzero.finish(segzero.iou_partial(drawn, protocol), protocol)
+    return found
 
 
 def test_ray(cluster, drawn, rows, tmp_path):
     said = run("on_ray.py", "score", rows, "lisa", RAY_ADDRESS=cluster.address)
     assert json.loads(said) == expected(drawn, "lisa")
-    said = run("on_ray.py", "prep", rows, tmp_path / "out", "size=56", RAY_ADDRESS=cluster.address)
-    left_out = [json.loads(line)["skip"] for line in said.splitlines()]
-    assert left_out == ["bad", "bad"]
-    made = segzero.prep(drawn, size="56").drop_columns(["skip", "error"])
+    said = run("on_ray.py", "prep", rows, tmp_path / "out", "size=56", "circles=1", "border=open",
+               RAY_ADDRESS=cluster.address)  # fmt: skip
+    left_out = [json.loads(line) for line in said.splitlines()]
+    assert [row["skip"] for row in left_out] == ["bad", "bad"] and all(row["error"] for row in left_out)
+    made = segzero.prep(drawn, size=56, circles=1, border="open").drop_columns(["skip", "error"])
     made = made.filter(made["solution"].is_valid()).sort_by("id")
     assert tables.read(tmp_path / "out").sort_by("id").to_pylist() == made.to_pylist()
 

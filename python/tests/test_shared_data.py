@@ -30,13 +30,12 @@ def made(rows, **names):
 def test_refer(command, shared_data, tmp_path, name, by):
     root = shared_data / "refer"
     images = root / "images/mscoco/images/train2014"
-    for split in ["train", "val", "test", "testA", "testB"]:
+    for split in ["train", "val", "test"] if by == "umd" else ["train", "val", "testA", "testB"]:
         rows = tables.of_refer(root / name, split, by)
-        if rows:
-            expected = prepared(command, tmp_path / split, "--root", root, "--dataset", name,
-                                "--split-by", by, "--split", split)  # fmt: skip
-            table = tables.with_images(rows, images)
-            assert made(table, dataset=name, split=split).equals(expected)
+        expected = prepared(command, tmp_path / split, "--root", root, "--dataset", name,
+                            "--split-by", by, "--split", split)  # fmt: skip
+        table = tables.with_images(rows, images)
+        assert len(expected) > 20 and made(table, dataset=name, split=split).equals(expected)
 
 
 def test_coco(command, shared_data, tmp_path):

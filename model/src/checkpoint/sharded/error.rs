@@ -98,14 +98,14 @@ pub enum ShardedError {
     #[error("is not there, so the weights would be those of no model")]
     NoConfig,
     /// Something is where the model is to be written.
-    #[error("exists and is not empty")]
+    #[error("cannot be made anew: it is not empty, or no folder of its own")]
     Exists,
 }
 
 fn beside(found: &[String]) -> String {
     match found {
         [] => String::new(),
-        found => format!(", only {}", found.join(", ")),
+        found => format!(", but {}", found.join(", ")),
     }
 }
 
@@ -152,7 +152,7 @@ impl ShardedError {
                  tokenizer of the model that was trained"
             }
             Self::NoStep => "name the step: the folder `global_step_N`",
-            Self::Exists => "name a folder that does not exist yet",
+            Self::Exists => "name a folder that does not exist yet, or is empty",
             Self::Piece { .. } => return None,
         };
         Some(text.to_owned())

@@ -1,6 +1,7 @@
 //! Where the files of the ranks are: in the folder that is named, or below it.
 
 use std::collections::BTreeMap;
+use std::ffi::OsStr;
 use std::fs;
 use std::path::{Path, PathBuf};
 
@@ -41,6 +42,7 @@ pub fn refuse(path: &Path) -> Result<(), Error> {
         return Ok(());
     }
     let beside = path.parent().filter(|_| path.ends_with(SIDE_FILES));
+    let beside = beside.map(|path| if path == Path::new("") { Path::new(".") } else { path });
     let checkpoint = [Some(path), beside].into_iter().flatten().find(|path| locate(path).is_ok());
     match checkpoint {
         Some(at) => Err(Error::new(path, ShardedError::InPieces(at.to_owned()))),
@@ -48,11 +50,16 @@ pub fn refuse(path: &Path) -> Result<(), Error> {
     }
 }
 
-/// The folder of the ranks' files: that folder, `actor` in it, or that of the last step of a run.
+/// The folder of the ranks' files: that folder (or of that file), `actor` in it, or that of the last step
+/// of a run.
 ///
 /// # Errors
 /// None of them has any; a run that does not say which step is its last.
 pub fn locate(path: &Path) -> Result<Step, Error> {
+    let is_of_rank = path.file_name().and_then(OsStr::to_str).is_some_and(|n| rank_of(n).is_some());
+    if let Some(folder) = path.parent().filter(|_| is_of_rank && path.is_file()) {
+        return Ok(Step { folder: folder.to_owned(), chosen: None });
+    }
     if let Some(folder) = with_ranks(path)? {
         return Ok(Step { folder, chosen: None });
     }
@@ -70,7 +77,12 @@ fn no_ranks(path: &Path) -> Error {
     let mut steps: Vec<u64> =
         names.iter().filter_map(|name| name.strip_prefix(STEP)?.parse().ok()).collect();
     steps.sort_unstable();
-    let found = steps.iter().take(NAMED).map(|step| format!("{STEP}{step}")).collect();
+    let older = steps.len().saturating_sub(NAMED);
+    let mut found: Vec<String> =
+        steps[older..].iter().map(|step| format!("{STEP}{step}")).collect();
+    if older > 0 {
+        found.insert(0, format!("{older} steps before"));
+    }
     Error::new(path, ShardedError::NoRanks { found })
 }
 

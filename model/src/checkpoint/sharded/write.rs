@@ -42,16 +42,20 @@ impl ImportDtype {
             _ => saved,
         }
     }
+}
 
-    /// By its name in configurations.
-    fn name(self) -> Option<&'static str> {
-        match self {
-            Self::Bf16 => Some("bfloat16"),
-            Self::F32 => Some("float32"),
-            Self::F16 => Some("float16"),
-            Self::Keep => None,
-        }
-    }
+/// What configurations call the numbers that are written, where all are of one kind.
+fn name(sharded: &Sharded, dtype: ImportDtype) -> Option<&'static str> {
+    let name = |dtype| match dtype {
+        Dtype::BF16 => Some("bfloat16"),
+        Dtype::F32 => Some("float32"),
+        Dtype::F16 => Some("float16"),
+        Dtype::F64 => Some("float64"),
+        _ => None,
+    };
+    let mut names = sharded.wholes().filter_map(|(_, whole)| name(dtype.of(whole.dtype)));
+    let first = names.next()?;
+    names.all(|other| other == first).then_some(first)
 }
 
 /// What was written.
@@ -67,7 +71,7 @@ pub struct Imported {
 
 /// Writes a model to a folder that is new or empty: weights under their published names, in several files
 /// with an index where they are large, and what lies in `huggingface/` beside the pieces. All is written to
-/// `OUT.part` (what an interrupted import left there is removed), which is renamed at the end. The function
+/// `.OUT.segzero-part` (what an interrupted import left there is removed), which is renamed at the end. The function
 /// is told of bytes that were read.
 ///
 /// In memory are the numbers of one piece, or of one tensor where it is cut along another axis than the
@@ -90,7 +94,9 @@ pub fn import(
         text => text.map_err(|e| Error::new(&config, e))?,
     };
     let stated: Value = serde_json::from_slice(&text).map_err(|e| Error::new(&config, e))?;
-    if fs::read_dir(out).is_ok_and(|mut files| files.next().is_some()) || out.is_file() {
+    let is_taken = fs::read_dir(out).is_ok_and(|mut files| files.next().is_some());
+    // What is renamed at the end can take the place of nothing else.
+    if is_taken || out.is_file() || out.is_symlink() || out.file_name().is_none() {
         return Err(Error::new(out, ShardedError::Exists));
     }
     let part = beside(out);
@@ -109,12 +115,10 @@ pub fn import(
     })
 }
 
-/// `OUT.part`.
+/// `.OUT.segzero-part`, which nobody else would name a folder of theirs.
 fn beside(out: &Path) -> PathBuf {
-    // Of `model/`, too, it is beside.
-    let mut part = out.components().as_path().as_os_str().to_owned();
-    part.push(".part");
-    PathBuf::from(part)
+    let name = out.file_name().unwrap_or_default().to_string_lossy();
+    out.with_file_name(format!(".{name}.segzero-part"))
 }
 
 fn write(
@@ -127,12 +131,12 @@ fn write(
 ) -> Result<Imported, Error> {
     fs::create_dir_all(part).map_err(|e| Error::new(part, e))?;
     copy(side_files, part)?;
-    if let Some(name) = dtype.name() {
-        let mut config = config.clone();
-        state(&mut config, name);
-        let path = part.join(CONFIG);
-        fs::write(&path, format!("{config:#}\n")).map_err(|e| Error::new(&path, e))?;
+    let mut stated = config.clone();
+    if let Some(name) = name(sharded, dtype) {
+        state(&mut stated, name);
     }
+    let path = part.join(CONFIG);
+    fs::write(&path, format!("{stated:#}\n")).map_err(|e| Error::new(&path, e))?;
     let wholes: Vec<(&str, &Whole)> =
         sharded.wholes().filter(|(name, _)| !is_tied(sharded, config, name)).collect();
     let tensor = |(name, whole): &(&str, &Whole)| Tensor {
@@ -149,14 +153,14 @@ fn write(
     Ok(Imported { tensors: tensors.len(), bytes, files })
 }
 
-/// Copies all files but weights.
+/// Copies all files but weights and the configuration, which is written anew.
 fn copy(from: &Path, to: &Path) -> Result<(), Error> {
     let fail = |e| Error::new(from, e);
     for file in fs::read_dir(from).map_err(fail)? {
         let path = file.map_err(fail)?.path();
         let name = path.file_name().unwrap_or_default();
         let weights = name.to_str().is_some_and(|name| is_weights(name) || name == INDEX);
-        if path.is_file() && !weights {
+        if path.is_file() && !weights && name != CONFIG {
             fs::copy(&path, to.join(name)).map_err(|e| Error::new(&path, e))?;
         }
     }

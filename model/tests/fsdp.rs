@@ -368,6 +368,8 @@ fn nothing_is_overwritten_and_no_half_model_is_left() {
     assert_eq!(Checkpoint::open(&out).unwrap().get("short").unwrap().dtype(), Dtype::F32);
     let error = import(folder.path(), &out, ImportDtype::F32).unwrap_err();
     assert!(error.to_string().ends_with("model`: exists and is not empty"), "{error}");
+    let error = import(folder.path(), Path::new("."), ImportDtype::F32).unwrap_err();
+    assert!(error.to_string().contains("not a name for a folder"), "{error}");
 
     let config = folder.path().join("huggingface/config.json");
     fs::remove_file(config).unwrap();
@@ -378,6 +380,26 @@ fn nothing_is_overwritten_and_no_half_model_is_left() {
         !folder.path().join("other").exists()
             && !folder.path().join(".other.segzero-part").exists()
     );
+}
+
+#[test]
+fn what_is_kept_is_stated_and_files_beside_may_be_read_only() {
+    let folder = copy("fsdp2");
+    let config = folder.path().join("huggingface/config.json");
+    let mut stated: serde_json::Value =
+        serde_json::from_slice(&fs::read(&config).unwrap()).unwrap();
+    stated["dtype"] = "float32".into();
+    fs::write(&config, stated.to_string()).unwrap();
+    let mut permissions = fs::metadata(&config).unwrap().permissions();
+    permissions.set_readonly(true);
+    fs::set_permissions(&config, permissions).unwrap();
+    for (dtype, name) in [(ImportDtype::F16, "float16"), (ImportDtype::Bf16, "bfloat16")] {
+        let out = folder.path().join(name);
+        import(folder.path(), &out, dtype).unwrap();
+        let written = fs::read(out.join("config.json")).unwrap();
+        let written: serde_json::Value = serde_json::from_slice(&written).unwrap();
+        assert_eq!(written["dtype"], name);
+    }
 }
 
 #[test]

@@ -98,8 +98,11 @@ pub enum ShardedError {
     #[error("is not there, so the weights would be those of no model")]
     NoConfig,
     /// Something is where the model is to be written.
-    #[error("cannot be made anew: it is not empty, or no folder of its own")]
+    #[error("exists and is not empty")]
     Exists,
+    /// A folder that a finished one cannot take the place of.
+    #[error("is a link or a place (`.`, `..`), not a name for a folder")]
+    NotItself,
 }
 
 fn beside(found: &[String]) -> String {
@@ -152,7 +155,7 @@ impl ShardedError {
                  tokenizer of the model that was trained"
             }
             Self::NoStep => "name the step: the folder `global_step_N`",
-            Self::Exists => "name a folder that does not exist yet, or is empty",
+            Self::Exists | Self::NotItself => "name a folder that does not exist yet, or is empty",
             Self::Piece { .. } => return None,
         };
         Some(text.to_owned())

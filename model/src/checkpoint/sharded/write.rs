@@ -95,8 +95,11 @@ pub fn import(
     };
     let stated: Value = serde_json::from_slice(&text).map_err(|e| Error::new(&config, e))?;
     let is_taken = fs::read_dir(out).is_ok_and(|mut files| files.next().is_some());
-    // What is renamed at the end can take the place of nothing else.
-    if is_taken || out.is_file() || out.is_symlink() || out.file_name().is_none() {
+    // `.`, `..` and links cannot be replaced by a rename.
+    if out.is_symlink() || out.file_name().is_none() {
+        return Err(Error::new(out, ShardedError::NotItself));
+    }
+    if is_taken || out.is_file() {
         return Err(Error::new(out, ShardedError::Exists));
     }
     let part = beside(out);

@@ -8,7 +8,7 @@
 //! ```
 //!
 //! A piece says of which tensor it is, along which axis that is cut, and where among the pieces it belongs
-//! ([`Parted`]), so that nothing is concluded from sizes; pieces may be uneven, and empty. With replicas of
+//! (`Parted`), so that nothing is concluded from sizes; pieces may be uneven, and empty. With replicas of
 //! the model (a mesh of ranks with two axes) one of each piece is enough. What is no piece is whole in
 //! every rank, and must be the same there.
 
